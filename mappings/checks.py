@@ -1,0 +1,29 @@
+"""Checks of a posted document against Xero's answer: each takes both and gives the problems that it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mappings.money import plain
+from mappings.outcomes import Hold, Reason
+from mappings.xero import Document, Found
+
+
+def total_agrees(document: Document, answer: Found) -> Hold | None:
+    """The total and the currency that Xero answers are those that were predicted (promise 3)."""
+    if (answer.total, answer.currency) == (document.total, document.currency):
+        return None
+    return Hold(
+        Reason.TOTAL_DIFFERS,
+        plain(answer.total),
+        f"{document.reference} was posted: ConnectWise says {plain(document.total)} {document.currency}, Xero made it "
+        f"{plain(answer.total)} {answer.currency}.",
+    )
+
+
+AFTER_POSTING: Sequence[Callable[[Document, Found], Hold | None]] = (total_agrees,)
+
+
+def after_posting(document: Document, answer: Found) -> list[Hold]:
+    """All problems of a document that Xero has accepted; it stays posted, and people are told."""
+    return [problem for check in AFTER_POSTING if (problem := check(document, answer)) is not None]

@@ -1,0 +1,283 @@
+"""What ConnectWise says: frozen records, parsed once at the edge, money as Decimal from the JSON text.
+
+Unknown fields are ignored (a new field is no breaking change: connectwise.md, section 1). ConnectWise leaves null
+properties out, so what may be absent has a default that means "nothing here"; what a document cannot be judged
+without (id, total, subtotal, company, date) has none, and a record that lacks it is an `unreadable_record`. So is one
+with an amount that no line of a Xero document could carry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from mappings.money import LARGEST, ZERO
+
+
+def _zero_when_null(value: Any) -> Any:
+    return ZERO if value is None else value
+
+
+def _blank_when_null(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _business_date(value: Any) -> Any:
+    """A business date is written as midnight Z; only its date part counts, and no zone ever moves it."""
+    return value[:10] or None if isinstance(value, str) else value
+
+
+Total = Annotated[Decimal, Field(ge=-LARGEST, le=LARGEST)]
+Amount = Annotated[Total, BeforeValidator(_zero_when_null)]
+Text = Annotated[str, BeforeValidator(_blank_when_null)]
+BusinessDate = Annotated[date, BeforeValidator(_business_date)]
+MaybeDate = Annotated[date | None, BeforeValidator(_business_date)]
+
+
+class ConnectWiseRecord(BaseModel):
+    """Base of all records: frozen, unknown fields ignored, ConnectWise's own camelCase names as aliases."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, alias_generator=to_camel)
+
+
+class Reference(ConnectWiseRecord):
+    """A reference to another record: its id and what people call it."""
+
+    id: int | None = None
+    identifier: Text = ""
+    name: Text = ""
+
+
+class BillingStatus(ConnectWiseRecord):
+    """The tenant's own billing status; only `is_closed` means anything (connectwise.md, section 5)."""
+
+    id: int | None = None
+    name: Text = ""
+    is_closed: bool = False
+
+
+class Currency(ConnectWiseRecord):
+    """The currency of a document, by its ISO code. There is no exchange rate anywhere (connectwise.md, section 9)."""
+
+    id: int | None = None
+    currency_code: Text = ""
+    name: Text = ""
+
+
+class Info(ConnectWiseRecord):
+    """`_info`: when and by whom a record was last changed. Whole seconds, UTC."""
+
+    last_updated: datetime | None = None
+
+
+class CustomField(ConnectWiseRecord):
+    """One custom field; the value may be text, a number or a boolean (connectwise.md, section 13)."""
+
+    id: int | None = None
+    caption: Text = ""
+    value: Any = None
+
+
+class Invoice(ConnectWiseRecord):
+    """The header of `/finance/invoices`. All amounts are in the document's own currency; lines are elsewhere."""
+
+    id: int
+    invoice_number: Text = ""
+    type: Text = ""
+    status: BillingStatus = BillingStatus()
+    company: Reference
+    bill_to_company: Reference | None = None
+    account_number: Text = ""
+    reference: Text = ""
+    customer_po: Annotated[Text, Field(alias="customerPO")] = ""
+    date: BusinessDate
+    due_date: MaybeDate = None
+    location_id: int | None = None
+    location: Reference | None = None
+    department_id: int | None = None
+    department: Reference | None = None
+    taxable_flag: bool = False
+    tax_code: Reference | None = None
+    currency: Currency = Currency()
+    service_total: Amount = ZERO
+    expense_total: Amount = ZERO
+    product_total: Amount = ZERO
+    agreement_amount: Amount = ZERO
+    service_adjustment_amount: Amount = ZERO
+    previous_progress_applied: Amount = ZERO
+    downpayment_applied: Amount = ZERO
+    subtotal: Total
+    sales_tax: Amount = ZERO
+    total: Total
+    special_invoice_flag: bool = False
+    agreement: Reference | None = None
+    project: Reference | None = None
+    ticket: Reference | None = None
+    sales_order: Reference | None = None
+    custom_fields: list[CustomField] | None = None
+    info: Annotated[Info, Field(alias="_info")] = Info()
+
+    @property
+    def billed_company(self) -> Reference:
+        """The company that pays: bill-to where it is given, else the company (connectwise.md, section 5)."""
+        return self.bill_to_company or self.company
+
+
+class TimeEntry(ConnectWiseRecord):
+    """One time entry on an invoice (`/time/entries`). Rates and amounts are before tax."""
+
+    id: int
+    invoice: Reference
+    member: Reference | None = None
+    work_type: Reference | None = None
+    work_role: Reference | None = None
+    notes: Text = ""
+    billable_option: Text = ""
+    invoice_hours: Amount = ZERO
+    hourly_rate: Amount = ZERO
+    extended_invoice_amount: Total | None = None
+    location_id: int | None = None
+    location: Reference | None = None
+    department: Reference | None = None
+
+
+class ExpenseEntry(ConnectWiseRecord):
+    """One expense on an invoice (`/expense/entries`). `invoice_amount` is before tax."""
+
+    id: int
+    invoice: Reference
+    type: Reference | None = None
+    member: Reference | None = None
+    notes: Text = ""
+    billable_option: Text = ""
+    invoice_amount: Amount = ZERO
+    location_id: int | None = None
+    business_unit_id: int | None = None
+
+
+class Product(ConnectWiseRecord):
+    """One product on an invoice (`/procurement/products`). `price` per unit, `ext_price` for the row."""
+
+    id: int
+    invoice: Reference
+    catalog_item: Reference | None = None
+    description: Text = ""
+    customer_description: Text = ""
+    quantity: Amount = ZERO
+    price: Amount = ZERO
+    ext_price: Total | None = None
+    discount: Amount = ZERO
+    taxable_flag: bool = False
+    billable_option: Text = ""
+    cancelled_flag: bool = False
+    location_id: int | None = None
+    location: Reference | None = None
+    business_unit: Reference | None = None
+
+
+LEVELS = ("One", "Two", "Three", "Four", "Five", "Six")
+
+
+class TaxCode(ConnectWiseRecord):
+    """A tax code of `/finance/taxCodes`, reduced to which kinds of line any of its six levels taxes.
+
+    Products are not here: each product row says for itself whether it is taxable (design 4).
+    """
+
+    id: int
+    identifier: Text = ""
+    taxes_services: bool = False
+    taxes_expenses: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _any_level(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        flags = {
+            f"taxes{kind}": True
+            for kind in ("Services", "Expenses")
+            if any(data.get(f"level{level}{kind}Flag") for level in LEVELS)
+        }
+        return data | flags
+
+
+class Company(ConnectWiseRecord):
+    """A company of `/company/companies`: customer and vendor in one."""
+
+    id: int
+    identifier: Text = ""
+    name: Text = ""
+    account_number: Text = ""
+    deleted_flag: bool = False
+
+
+class SourceInvoice(ConnectWiseRecord):
+    """An invoice with everything that its lines are made of: what the mapping gets, and what a held record keeps."""
+
+    header: Invoice
+    time: tuple[TimeEntry, ...] = ()
+    expenses: tuple[ExpenseEntry, ...] = ()
+    products: tuple[Product, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Names this very content; part of the cache key of its mapping."""
+        return _digest(self.model_dump_json())
+
+
+def seen_digest(header: Invoice) -> str:
+    """A digest of the header with its `lastUpdated`.
+
+    Equal to the one stored means that this record has been dealt with as it stands. A child row may change without
+    bumping its parent (connectwise.md, 4.4); the header's parts then differ, or the completeness sweep finds it.
+    """
+    return _digest(header.model_dump_json())
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def fields_of(record: type[ConnectWiseRecord]) -> str:
+    """The `fields` parameter for one list: exactly what the record type reads, in ConnectWise's names."""
+    return ",".join((field.alias or to_camel(name)).split("/")[0] for name, field in record.model_fields.items())
+
+
+_MAY_HOLD_HALVES = re.compile(rb"\\u[dD]|\xed[\xa0-\xbf]")
+
+
+def read_json(text: bytes | str) -> Any:
+    """Parse JSON with every fractional number as Decimal, digit for digit (floats never exist here).
+
+    Half a surrogate pair, which JSON can write and no other text can carry, becomes the replacement character.
+    Raises ValueError when it is no JSON.
+    """
+    raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    value = json.loads(raw, parse_float=Decimal)
+    return _without_halves(value) if _MAY_HOLD_HALVES.search(raw) else value
+
+
+def _without_halves(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_without_halves(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _without_halves(each) for name, each in value.items()}
+    return value
+
+
+def describe(record: Mapping[str, Any]) -> tuple[int | None, str]:
+    """The id and number of a raw record that may be unreadable otherwise (None and '' where even they are)."""
+    found = record.get("id")
+    number = record.get("invoiceNumber") or record.get("poNumber") or ""
+    return (found if isinstance(found, int) and not isinstance(found, bool) else None, str(number))

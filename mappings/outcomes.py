@@ -1,0 +1,218 @@
+"""How a record ends, and every reason why one has to wait: one list, each with its sentence and its cure.
+
+A held record is a normal day, so it is a value (`Hold`), never an exception. The words are for the bookkeeper;
+`docs/guide.md` has an entry for every reason, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What became of one record in one cycle."""
+
+    POSTED = "posted"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    HELD = "held"
+    REJECTED = "rejected"
+    DEFERRED = "deferred"
+    SKIPPED = "skipped"
+
+
+WAITING = frozenset({Outcome.HELD, Outcome.REJECTED, Outcome.DEFERRED})
+"""Outcomes that every later cycle takes up again until the record is done."""
+
+
+class XeroList(StrEnum):
+    """A reference list that is read from Xero once a day and kept; a record can wait for a change in one."""
+
+    ORGANISATION = "organisation"
+    ACCOUNTS = "accounts"
+    TAX_RATES = "tax_rates"
+    CONTACTS = "contacts"
+    CURRENCIES = "currencies"
+
+
+class Reason(StrEnum):
+    """Why a record was not simply posted. The value is what `--json`, the audit and the guide call it."""
+
+    MISSING_ORGANISATION = "missing_organisation"
+    AMBIGUOUS_MAPPING = "ambiguous_mapping"
+    MISSING_CONTACT = "missing_contact"
+    CONTACT_ARCHIVED = "contact_archived"
+    MISSING_ACCOUNT = "missing_account"
+    MISSING_TAX = "missing_tax"
+    MISSING_RATE = "missing_rate"
+    CURRENCY_NOT_ENABLED = "currency_not_enabled"
+    TAX_DIFFERS = "tax_differs"
+    TOTAL_DIFFERS = "total_differs"
+    LINES_INCOMPLETE = "lines_incomplete"
+    ZERO_TOTAL = "zero_total"
+    PERIOD_LOCKED = "period_locked"
+    CHANGED_AFTER_POSTING = "changed_after_posting"
+    REMOVED_IN_XERO = "removed_in_xero"
+    NUMBER_CONFLICT = "number_conflict"
+    ADOPTED_DIFFERS = "adopted_differs"
+    ORGANISATION_CHANGED = "organisation_changed"
+    SIGN_CHANGED = "sign_changed"
+    WAITS_FOR_CLOSE = "waits_for_close"
+    UNREADABLE_RECORD = "unreadable_record"
+    REFUSED_BY_XERO = "refused_by_xero"
+    UNSETTLED = "unsettled"
+    DAY_LIMIT = "day_limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a reason means and what to do, in a sentence each; `needs_people` is False where waiting is the cure."""
+
+    sentence: str
+    cure: str
+    needs_people: bool = True
+
+
+EXPLANATIONS: dict[Reason, Explanation] = {
+    Reason.MISSING_ORGANISATION: Explanation(
+        "No row of organisations.csv says which Xero organisation this record belongs to.",
+        "Add a row for its location to organisations.csv.",
+    ),
+    Reason.AMBIGUOUS_MAPPING: Explanation(
+        "Two rows of a mapping table fit this record equally well.",
+        "Make one of the two rows more specific, or remove it.",
+    ),
+    Reason.MISSING_CONTACT: Explanation(
+        "No contact in Xero could be matched to the company with certainty.",
+        "Create the contact in Xero with the company's account number, or add a row to contacts.csv.",
+    ),
+    Reason.CONTACT_ARCHIVED: Explanation(
+        "The contact in Xero is archived, and Xero refuses documents for it.",
+        "Restore the contact in Xero, or point the company to another contact in contacts.csv.",
+    ),
+    Reason.MISSING_ACCOUNT: Explanation(
+        "No account is known for a line, or Xero does not have (or has archived) the one that the table names.",
+        "Add or correct the row in accounts.csv, or restore the account in Xero.",
+    ),
+    Reason.MISSING_TAX: Explanation(
+        "No tax type is known for a line, or Xero does not have (or does not allow) the one that the table names.",
+        "Add or correct the row in taxes.csv.",
+    ),
+    Reason.MISSING_RATE: Explanation(
+        "The document is in a foreign currency and no exchange rate is known for it.",
+        'To let Xero take its own rate of the day, set source = "xero_day_rate" under [currency] in policy.toml.',
+    ),
+    Reason.CURRENCY_NOT_ENABLED: Explanation(
+        "The document's currency is not switched on in the Xero organisation.",
+        "Add the currency in Xero (Settings, Currencies).",
+    ),
+    Reason.TAX_DIFFERS: Explanation(
+        "The tax that Xero would compute differs from ConnectWise's by more than a cent per taxable line.",
+        "Correct the tax type in taxes.csv, or the tax on the invoice in ConnectWise.",
+    ),
+    Reason.TOTAL_DIFFERS: Explanation(
+        "Xero's total of the posted document differs from ConnectWise's.",
+        "Compare the two documents line by line and correct the one that is wrong.",
+    ),
+    Reason.LINES_INCOMPLETE: Explanation(
+        "The rows of the invoice do not add up to the amounts on its header.",
+        "Open the invoice in ConnectWise and correct its rows, or reopen and close it so that it is totalled again.",
+    ),
+    Reason.ZERO_TOTAL: Explanation(
+        "The total is 0.00, and policy says to hold such documents.",
+        "Post it by hand if it is wanted, or change `zero_total` in policy.toml.",
+    ),
+    Reason.PERIOD_LOCKED: Explanation(
+        "The document's date lies in a period that is locked in Xero.",
+        "Unlock the period in Xero, or change the date in ConnectWise.",
+    ),
+    Reason.CHANGED_AFTER_POSTING: Explanation(
+        "The record changed in ConnectWise after it was posted; a posted document is not changed without a person.",
+        "Make the same change in Xero by hand, or undo it in ConnectWise.",
+    ),
+    Reason.REMOVED_IN_XERO: Explanation(
+        "The document was deleted or voided in Xero; it stays so.",
+        "Nothing, if that was meant; otherwise enter it again in Xero.",
+    ),
+    Reason.NUMBER_CONFLICT: Explanation(
+        "Xero already has another document with this number.",
+        "Renumber one of the two, or remove the one in Xero if it is the same sale entered by hand.",
+    ),
+    Reason.ADOPTED_DIFFERS: Explanation(
+        "Xero already holds this document, but it differs from ConnectWise.",
+        "Make the two agree: correct the document in Xero, or the record in ConnectWise.",
+    ),
+    Reason.ORGANISATION_CHANGED: Explanation(
+        "The record was posted to one organisation and the tables now send it to another.",
+        "Restore the row in organisations.csv, or void the document where it is before it is entered elsewhere.",
+    ),
+    Reason.SIGN_CHANGED: Explanation(
+        "The total changed its sign after posting: an invoice became a credit, or the other way round.",
+        "Void the document in Xero and enter the new one by hand, or undo the change in ConnectWise.",
+    ),
+    Reason.WAITS_FOR_CLOSE: Explanation(
+        "The invoice was reopened in ConnectWise after it was posted; the posted document is left alone.",
+        "Close the invoice again in ConnectWise.",
+        needs_people=False,
+    ),
+    Reason.UNREADABLE_RECORD: Explanation(
+        "ConnectWise's answer for this record could not be read.",
+        "Open the record in ConnectWise and correct the field that is named.",
+    ),
+    Reason.REFUSED_BY_XERO: Explanation(
+        "Xero refused the document; its own words are in the message.",
+        "Do what Xero's message asks for; the next cycle sends the document again when something has changed.",
+    ),
+    Reason.UNSETTLED: Explanation(
+        "Xero gave no clear answer, so it is not known yet whether the document was written.",
+        "Nothing: the next cycle looks the document up in Xero and goes on from there.",
+        needs_people=False,
+    ),
+    Reason.DAY_LIMIT: Explanation(
+        "Xero's limit of calls is used up for now.",
+        "Nothing: the next cycle goes on where this one stopped.",
+        needs_people=False,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One problem of one record: the reason, the value that caused it, and both sentences filled in.
+
+    `waits_on` names the lists of Xero whose change could cure it; they are renewed by each cycle in which the
+    record is still held. Empty: the cure is on our side (a table, the policy) or in ConnectWise, and costs no call.
+    `skip`: by policy nothing is to be done at all, so the record is skipped and nobody is asked.
+    """
+
+    reason: Reason
+    value: str = ""
+    message: str = ""
+    fix: str = ""
+    waits_on: tuple[XeroList, ...] = ()
+    skip: bool = False
+
+    def __post_init__(self) -> None:
+        explanation = EXPLANATIONS[self.reason]
+        object.__setattr__(self, "message", self.message or explanation.sentence)
+        object.__setattr__(self, "fix", self.fix or explanation.cure)
+
+
+def merge(problems: Sequence[Hold]) -> Hold:
+    """Several problems of one record as one: the first one's reason and value, and every message and cure.
+
+    Problems with the same cure count once: ten lines that need the same row are one problem to a bookkeeper.
+    """
+    distinct: dict[tuple[Reason, str], Hold] = {}
+    for problem in problems:
+        distinct.setdefault((problem.reason, problem.fix), problem)
+    first = problems[0]
+    return Hold(
+        first.reason,
+        first.value,
+        " ".join(problem.message for problem in distinct.values()),
+        "\n".join(dict.fromkeys(problem.fix for problem in distinct.values())),
+        tuple(dict.fromkeys(name for problem in problems for name in problem.waits_on)),
+    )

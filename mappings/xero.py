@@ -1,0 +1,396 @@
+"""What Xero holds and what it is told: its reference lists, and the documents that we send.
+
+Documents are frozen and know how to write themselves as the JSON that the Accounting API takes. What they predict
+(`Line.amount`, `Line.tax`) follows Xero's own arithmetic: every line to the cent, tax per line to the cent, then
+summed (xero.md, section 4).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
+from typing import Any
+
+import simplejson
+
+from mappings.money import ZERO, to_cents, total
+
+EMPTY_ID = "00000000-0000-0000-0000-000000000000"
+"""What Xero puts in place of an id when it refused to create something (xero.md, 3.5)."""
+
+DEAD = frozenset({"VOIDED", "DELETED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account of the chart."""
+
+    code: str
+    name: str
+    type: str
+    status: str
+    tax_type: str
+    system_account: str = ""
+    account_class: str = ""
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> Account:
+        """From an element of `/Accounts`. A bank account may lack a code."""
+        return cls(
+            given.get("Code") or "",
+            given.get("Name") or "",
+            given.get("Type") or "",
+            given.get("Status") or "ACTIVE",
+            given.get("TaxType") or "",
+            given.get("SystemAccount") or "",
+            given.get("Class") or "",
+        )
+
+    @property
+    def refusal(self) -> str:
+        """Why a line of an invoice or bill may not use this account; '' when it may (xero.md, 5 and 7.5)."""
+        if self.status != "ACTIVE":
+            return "is archived"
+        if self.type == "BANK":
+            return "is a bank account"
+        if self.system_account in ("DEBTORS", "CREDITORS"):
+            return "is a system account"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaxRate:
+    """One tax rate: its type is the key, `rate` is in per cent, `applies_to` the classes of account it may be on."""
+
+    tax_type: str
+    name: str
+    rate: Decimal
+    status: str
+    applies_to: frozenset[str]
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> TaxRate:
+        """From an element of `/TaxRates`."""
+        return cls(
+            given.get("TaxType") or "",
+            given.get("Name") or "",
+            Decimal(given.get("EffectiveRate") or 0),
+            given.get("Status") or "ACTIVE",
+            frozenset(
+                name
+                for name in ("Assets", "Equity", "Expenses", "Liabilities", "Revenue")
+                if given.get(f"CanApplyTo{name}", True)
+            ),
+        )
+
+
+CLASSES = {
+    "ASSET": "Assets",
+    "EQUITY": "Equity",
+    "EXPENSE": "Expenses",
+    "LIABILITY": "Liabilities",
+    "REVENUE": "Revenue",
+}
+"""An account's Class, and the CanApplyTo flag of a tax rate that speaks of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One contact, as far as matching needs it."""
+
+    contact_id: str
+    name: str
+    account_number: str
+    status: str
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> Contact:
+        """From an element of `/Contacts`."""
+        return cls(
+            given.get("ContactID") or "",
+            given.get("Name") or "",
+            given.get("AccountNumber") or "",
+            given.get("ContactStatus") or "ACTIVE",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """The organisation itself: base currency, lock dates, and the code that its deep links need."""
+
+    name: str
+    base_currency: str
+    short_code: str
+    lock_date: dt.date | None = None
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> Organisation:
+        """From the one element of `/Organisation`. The later of the two lock dates binds (xero.md, 5)."""
+        locks = [parse_date(given.get(name)) for name in ("PeriodLockDate", "EndOfYearLockDate")]
+        return cls(
+            given.get("Name") or "",
+            given.get("BaseCurrency") or "",
+            given.get("ShortCode") or "",
+            max((lock for lock in locks if lock), default=None),
+        )
+
+
+_MILLISECONDS = re.compile(r"^/Date\((-?\d+)(?:[+-]\d{4})?\)/$")
+
+
+def parse_date(given: object) -> dt.date | None:
+    """A calendar date from `/Date(ms+0000)/` or `YYYY-MM-DD...`: midnight UTC of that day, never shifted."""
+    if not isinstance(given, str) or not given:
+        return None
+    found = _MILLISECONDS.match(given)
+    if found:
+        return dt.datetime.fromtimestamp(int(found[1]) // 1000, dt.UTC).date()
+    return dt.date.fromisoformat(given[:10])
+
+
+@dataclass(frozen=True)
+class Books:
+    """All reference lists of one organisation that mapping needs, as last read, with look-ups by their keys."""
+
+    tenant_id: str
+    organisation: Organisation
+    accounts: Mapping[str, Account]
+    tax_rates: Mapping[str, TaxRate]
+    currencies: frozenset[str]
+    contacts: ContactBook
+    digest: str
+
+
+@dataclass(frozen=True)
+class ContactBook:
+    """The contacts of one organisation, found by id, account number or name."""
+
+    by_id: Mapping[str, Contact] = field(default_factory=dict)
+    by_number: Mapping[str, tuple[Contact, ...]] = field(default_factory=dict)
+    by_name: Mapping[str, tuple[Contact, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, contacts: Iterable[Contact]) -> ContactBook:
+        """Index the contacts. An empty account number or name is no key: it must never match (design 5).
+
+        A contact that is given twice (a list may change while its pages are read) counts once, as given last.
+        """
+        by_id = {contact.contact_id.lower(): contact for contact in contacts}
+        by_number: dict[str, list[Contact]] = {}
+        by_name: dict[str, list[Contact]] = {}
+        for contact in by_id.values():
+            if contact.account_number.strip():
+                by_number.setdefault(fold(contact.account_number), []).append(contact)
+            if contact.name.strip():
+                by_name.setdefault(fold(contact.name), []).append(contact)
+        return cls(
+            by_id,
+            {key: tuple(found) for key, found in by_number.items()},
+            {key: tuple(found) for key, found in by_name.items()},
+        )
+
+    def with_id(self, contact_id: str) -> tuple[Contact, ...]:
+        """The contact with this id, if there is one."""
+        found = self.by_id.get(contact_id.lower())
+        return (found,) if found else ()
+
+    def numbered(self, account_number: str) -> tuple[Contact, ...]:
+        """All contacts with this account number, archived ones too; '' finds none."""
+        return self.by_number.get(fold(account_number), ())
+
+    def named(self, name: str) -> tuple[Contact, ...]:
+        """All contacts with exactly this name, archived ones too; '' finds none."""
+        return self.by_name.get(fold(name), ())
+
+
+def fold(text: str) -> str:
+    """Texts that Xero (and people) take for the same: case and runs of blanks do not count."""
+    return " ".join(text.casefold().split())
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a document, in the document's currency and before tax.
+
+    `key` names the row it came from (`time:9001`) and never leaves us. `amount` and `tax` are what Xero will
+    compute; `tax_amount` is sent only where cents have to be placed. A line with a description alone has no account.
+    """
+
+    key: str
+    description: str
+    quantity: Decimal | None = None
+    unit_amount: Decimal | None = None
+    amount: Decimal = ZERO
+    account_code: str = ""
+    item_code: str = ""
+    tax_type: str = ""
+    tax: Decimal = ZERO
+    tax_amount: Decimal | None = None
+
+    def body(self) -> dict[str, Any]:
+        """The line as the API takes it."""
+        if self.quantity is None:
+            return {"Description": self.description}
+        body: dict[str, Any] = {
+            "Description": self.description,
+            "Quantity": self.quantity,
+            "UnitAmount": self.unit_amount,
+            "AccountCode": self.account_code,
+            "TaxType": self.tax_type,
+        }
+        if self.item_code:
+            body["ItemCode"] = self.item_code
+        if self.tax_amount is not None:
+            body["TaxAmount"] = self.tax_amount
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A sales document on its way to Xero (ACCREC): who, what, when, in which organisation."""
+
+    family: str
+    connectwise_id: int
+    reference: str
+    organisation: str
+    tenant_id: str
+    type: str
+    number: str
+    contact_id: str
+    contact_name: str
+    date: dt.date
+    due_date: dt.date
+    currency: str
+    currency_rate: Decimal | None
+    document_reference: str
+    url: str
+    status: str
+    lines: tuple[Line, ...]
+    rows_used: tuple[str, ...] = ()
+
+    @property
+    def subtotal(self) -> Decimal:
+        """The sum of the lines, as Xero will have it."""
+        return total(line.amount for line in self.lines)
+
+    @property
+    def tax(self) -> Decimal:
+        """The sum of the lines' tax, as Xero will have it."""
+        return total(line.tax for line in self.lines)
+
+    @property
+    def total(self) -> Decimal:
+        """The total that Xero must answer with."""
+        return self.subtotal + self.tax
+
+    def body(self) -> dict[str, Any]:
+        """The document as the API takes it on create. LineAmountTypes is never NoTax (xero.md, trap 14)."""
+        body: dict[str, Any] = {
+            "Type": self.type,
+            "InvoiceNumber": self.number,
+            "Contact": {"ContactID": self.contact_id},
+            "Date": self.date.isoformat(),
+            "DueDate": self.due_date.isoformat(),
+            "LineAmountTypes": "Exclusive",
+            "CurrencyCode": self.currency,
+            "Reference": self.document_reference,
+            "Url": self.url,
+            "Status": self.status,
+            "LineItems": [line.body() for line in self.lines],
+        }
+        if self.currency_rate is not None:
+            body["CurrencyRate"] = self.currency_rate
+        return body
+
+    @property
+    def content(self) -> str:
+        """The document as text, the status left out: a person may approve it, and that is no edit of ours."""
+        body = self.body()
+        del body["Status"]
+        return write_json(body)
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the mapped document; equal fingerprints mean that there is nothing to write."""
+        return hashlib.blake2b(self.content.encode(), digest_size=16).hexdigest()
+
+    def to_text(self) -> str:
+        """The whole document as text, digit for digit, to be kept with the request that carries it."""
+        given = {name: getattr(self, name) for name in DOCUMENT_FIELDS}
+        given |= {name: given[name].isoformat() for name in ("date", "due_date")}
+        return write_json(given | {"lines": [[getattr(line, name) for name in LINE_FIELDS] for line in self.lines]})
+
+    @classmethod
+    def from_text(cls, text: str) -> Document:
+        """The document that `to_text` wrote."""
+        given = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+        lines = tuple(Line(**dict(zip(LINE_FIELDS, cells, strict=True))) for cells in given["lines"])
+        return cls(
+            **given
+            | {
+                "connectwise_id": int(given["connectwise_id"]),
+                "date": dt.date.fromisoformat(given["date"]),
+                "due_date": dt.date.fromisoformat(given["due_date"]),
+                "rows_used": tuple(given["rows_used"]),
+                "lines": lines,
+            }
+        )
+
+
+LINE_FIELDS = tuple(item.name for item in fields(Line))
+DOCUMENT_FIELDS = tuple(item.name for item in fields(Document))
+
+
+def write_json(value: Any) -> str:
+    """JSON text with every Decimal written digit for digit as a number."""
+    return simplejson.dumps(value, use_decimal=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def predicted_tax(amount: Decimal, rate: Decimal) -> Decimal:
+    """Xero's tax on one line: amount x rate per cent, to the cent."""
+    return to_cents(amount * rate / 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A document as Xero answered it: what binding, adoption and checks need of it, and the whole of it as text."""
+
+    xero_id: str
+    type: str
+    number: str
+    url: str
+    contact_id: str
+    contact_name: str
+    currency: str
+    status: str
+    date: dt.date | None
+    total: Decimal
+    text: str
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> Found:
+        """From an element of `/Invoices`."""
+        contact = given.get("Contact") or {}
+        return cls(
+            given.get("InvoiceID") or "",
+            given.get("Type") or "",
+            given.get("InvoiceNumber") or "",
+            given.get("Url") or "",
+            contact.get("ContactID") or "",
+            contact.get("Name") or "",
+            given.get("CurrencyCode") or "",
+            given.get("Status") or "",
+            parse_date(given.get("DateString") or given.get("Date")),
+            Decimal(given.get("Total") or 0),
+            write_json(given),
+        )
+
+    @property
+    def live(self) -> bool:
+        """False once a person has voided or deleted it."""
+        return self.status not in DEAD

@@ -1,0 +1,92 @@
+"""Addresses: ours are recognised again, somebody else's never are, and none of them holds what Xero refuses."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mappings.links import ConnectWiseSite, xero_link
+
+API = "/v4_6_release/apis/3.0"
+SITE = ConnectWiseSite.of(f"https://api-au.myconnectwise.net{API}", "brightwater")
+LINK = (
+    "https://au.myconnectwise.net/v4_6_release/services/system_io/router/openrecord.rails"
+    "?recordType=InvoiceFV&recid=39001&companyName=brightwater"
+)
+
+
+@pytest.mark.parametrize(
+    ("api", "seen"),
+    [
+        ("https://api-au.myconnectwise.net", "https://au.myconnectwise.net"),
+        ("https://API-AU.MyConnectWise.net", "https://au.myconnectwise.net"),
+        ("https://api-staging.connectwisedev.com", "https://staging.connectwisedev.com"),
+        ("https://psa.example.com", "https://psa.example.com"),
+        ("http://127.0.0.1:8001", "http://127.0.0.1:8001"),
+        ("http://localhost", "http://localhost"),
+    ],
+)
+def test_people_see_the_site_without_the_api_prefix(api: str, seen: str) -> None:
+    """On a port of this machine too."""
+    assert ConnectWiseSite.of(api + API, "brightwater").address == seen
+
+
+def test_the_link_of_a_record_never_changes() -> None:
+    """It is how our documents are found again: letter for letter."""
+    assert SITE.link("invoices", 39001) == LINK
+
+
+@given(
+    st.integers(1, 2**31 - 1),
+    st.text(min_size=1, max_size=20),
+    st.sampled_from(["https://x.example", "http://127.0.0.1:1"]),
+)
+def test_our_own_links_are_recognised(number: int, company: str, host: str) -> None:
+    """Whatever the company is called; and no link holds the name that Xero refuses in a Url."""
+    site = ConnectWiseSite.of(host + API, company)
+    link = site.link("invoices", number)
+    assert site.record_of(link) == ("invoices", number)
+    assert "xero" not in link.lower()
+
+
+@pytest.mark.parametrize("company", ["Xerox Partners", "myXERO", "xero"])
+def test_a_company_with_xero_in_its_name_is_left_out_of_the_link(company: str) -> None:
+    """Xero refuses any Url with its own name in it."""
+    site = ConnectWiseSite.of(f"https://psa.example.com{API}", company)
+    assert site.link("invoices", 7).endswith("?recordType=InvoiceFV&recid=7")
+    assert site.record_of(site.link("invoices", 7)) == ("invoices", 7)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "",
+        "https://example.com/invoice/1",
+        LINK.replace("au.my", "eu.my"),
+        LINK.replace("https", "http"),
+        LINK.replace("brightwater", "someoneelse"),
+        LINK.replace("InvoiceFV", "ServiceFV"),
+        LINK.replace("39001", "x"),
+        LINK.replace("39001", "²"),
+        LINK.replace("39001", "٣"),
+        LINK.replace("39001", "039001"),
+        LINK.replace("39001", ""),
+        LINK + "&more=1",
+        LINK + "#top",
+        LINK.replace("openrecord", "other"),
+        "https://[broken",
+        "mailto:somebody@example.com",
+    ],
+)
+def test_somebody_elses_address_is_not_ours(link: str) -> None:
+    """Another site, company, kind of record or tool: never taken for this record, and never an error."""
+    assert SITE.record_of(link) is None
+
+
+def test_a_xero_document_is_opened_where_it_lives() -> None:
+    """In Xero itself, or below the address of a simulated one; the `!` of a short code stays."""
+    assert xero_link("https://api.xero.com", "!syd", "abc") == "https://go.xero.com/app/!syd/invoicing/view/abc"
+    sandbox = "http://127.0.0.1:9001"
+    assert xero_link(f"{sandbox}/", "!syd", "abc") == f"{sandbox}/app/!syd/invoicing/view/abc"
+    assert xero_link("https://notxero.com", "a/b", "abc") == "https://notxero.com/app/a%2Fb/invoicing/view/abc"

@@ -1,0 +1,333 @@
+"""What Xero holds and what it is told: lists as they come, documents that survive being stored digit for digit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mappings.connectwise import read_json
+from mappings.invoices import to_xero_invoice
+from mappings.xero import (
+    Account,
+    Contact,
+    Document,
+    Found,
+    Line,
+    Organisation,
+    TaxRate,
+    fold,
+    parse_date,
+    predicted_tax,
+    write_json,
+)
+from tests.mappings.samples import account, expense, found, invoice, mapped, product, surroundings, tax_rate, time
+
+DOCUMENT = mapped(to_xero_invoice(invoice([time()], [product()], [expense()]), surroundings()))
+
+NUMBERS = st.decimals(-(10**10), 10**10, allow_nan=False, allow_infinity=False, places=4)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+LINES = st.builds(
+    Line,
+    key=TEXTS,
+    description=TEXTS,
+    quantity=st.none() | NUMBERS,
+    unit_amount=st.none() | NUMBERS,
+    amount=NUMBERS,
+    account_code=TEXTS,
+    item_code=TEXTS,
+    tax_type=TEXTS,
+    tax=NUMBERS,
+    tax_amount=st.none() | NUMBERS,
+)
+DOCUMENTS = st.builds(
+    Document,
+    family=TEXTS,
+    connectwise_id=st.integers(1, 2**31),
+    reference=TEXTS,
+    organisation=TEXTS,
+    tenant_id=TEXTS,
+    type=TEXTS,
+    number=TEXTS,
+    contact_id=TEXTS,
+    contact_name=TEXTS,
+    date=st.dates(),
+    due_date=st.dates(),
+    currency=TEXTS,
+    currency_rate=st.none() | NUMBERS,
+    document_reference=TEXTS,
+    url=TEXTS,
+    status=TEXTS,
+    lines=st.lists(LINES, max_size=4).map(tuple),
+    rows_used=st.lists(TEXTS, max_size=3).map(tuple),
+)
+
+
+# Documents
+
+
+@given(DOCUMENTS)
+def test_a_document_survives_being_stored_as_text(document: Document) -> None:
+    """What was sent can be read back as it was: every digit, every zero at the end, every character."""
+    again = Document.from_text(document.to_text())
+    assert again == document
+    assert again.to_text() == document.to_text()
+    assert write_json(again.body()) == write_json(document.body())
+
+
+def test_stored_numbers_are_exact() -> None:
+    """12.50 stays 12.50, and 1 stays 1."""
+    line = Line("time:1", "Work", Decimal(1), Decimal("12.50"), Decimal("12.50"), tax=Decimal("1.250"))
+    document = replace(DOCUMENT, lines=(line,), currency_rate=Decimal("0.652200"))
+    assert '["time:1","Work",1,12.50,12.50,"","","",1.250,null]' in document.to_text()
+    assert '"currency_rate":0.652200' in document.to_text()
+
+
+def test_the_body_is_written_digit_for_digit() -> None:
+    """The exact bytes are stored and sent: numbers as they are, text as it is."""
+    assert (
+        write_json({"a": Decimal("1.10"), "b": Decimal("33.3333"), "c": "Zoë — 客"})
+        == '{"a":1.10,"b":33.3333,"c":"Zoë — 客"}'
+    )
+    assert read_json(write_json(DOCUMENT.body())) == DOCUMENT.body()
+
+
+def test_totals_are_the_sums_of_the_lines() -> None:
+    """Each line to the cent, then summed, as Xero does."""
+    assert DOCUMENT.subtotal == sum(line.amount for line in DOCUMENT.lines) == Decimal("416.60")
+    assert DOCUMENT.tax == sum(line.tax for line in DOCUMENT.lines) == Decimal("41.66")
+    assert DOCUMENT.total == Decimal("458.26")
+
+
+def test_a_description_alone_has_neither_amount_nor_account() -> None:
+    """It is a comment on the document."""
+    assert Line("time:1", "Covered by the agreement").body() == {"Description": "Covered by the agreement"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sent"),
+    [
+        ({"item_code": "DOCK"}, {"ItemCode": "DOCK"}),
+        ({"tax_amount": Decimal("1.01")}, {"TaxAmount": Decimal("1.01")}),
+        ({"tax_amount": Decimal("0.00")}, {"TaxAmount": Decimal("0.00")}),
+        ({}, {}),
+    ],
+)
+def test_a_line_sends_what_it_has(changes: dict[str, Any], sent: dict[str, Any]) -> None:
+    """Item code and tax amount only where there is one; LineAmount never, Xero computes it."""
+    body = replace(DOCUMENT.lines[0], **changes).body()
+    assert {name: body[name] for name in ("ItemCode", "TaxAmount", "LineAmount") if name in body} == sent
+
+
+def test_a_rate_is_sent_only_where_one_is_known() -> None:
+    """Units of the document's currency per 1 of the base."""
+    assert "CurrencyRate" not in DOCUMENT.body()
+    assert replace(DOCUMENT, currency_rate=Decimal("1.0875")).body()["CurrencyRate"] == Decimal("1.0875")
+
+
+OWN = {"status", "family", "connectwise_id", "reference", "organisation", "tenant_id", "contact_name", "rows_used"}
+CHANGED: dict[str, Any] = {
+    "type": "ACCPAY",
+    "number": "x",
+    "contact_id": "x",
+    "date": date(2026, 1, 1),
+    "due_date": date(2026, 12, 1),
+    "currency": "NZD",
+    "currency_rate": Decimal("1.1"),
+    "document_reference": "x",
+    "url": "https://x.example",
+    "lines": DOCUMENT.lines[:1],
+}
+
+
+def test_the_fingerprint_is_of_what_xero_holds() -> None:
+    """Status, bookkeeping of ours and the contact's name are no part of it; everything else is."""
+    assert {field.name for field in fields(Document)} == OWN | set(CHANGED)
+    for name in OWN:
+        value: Any = 7 if name == "connectwise_id" else "other"
+        other = replace(DOCUMENT, **{name: value})
+        assert other.fingerprint == DOCUMENT.fingerprint, name
+    for name, value in CHANGED.items():
+        assert replace(DOCUMENT, **{name: value}).fingerprint != DOCUMENT.fingerprint, name
+
+
+@pytest.mark.parametrize(
+    "name", ["description", "quantity", "unit_amount", "account_code", "item_code", "tax_type", "tax_amount"]
+)
+def test_the_fingerprint_sees_every_field_of_a_line(name: str) -> None:
+    """A changed line is a changed document."""
+    line = DOCUMENT.lines[0]
+    value: Any = Decimal(7) if name in ("quantity", "unit_amount", "tax_amount") else "other"
+    changed = replace(DOCUMENT, lines=(replace(line, **{name: value}), *DOCUMENT.lines[1:]))
+    assert changed.fingerprint != DOCUMENT.fingerprint
+
+
+def test_the_fingerprint_is_of_this_very_text() -> None:
+    """It is stored by one version and compared by the next: another text would look like an edit of every document."""
+    document = replace(DOCUMENT, lines=(*DOCUMENT.lines[:1], Line("time:2", "Covered")), url="https://cw.example/1")
+    assert document.content == (
+        '{"Type":"ACCREC","InvoiceNumber":"40001","Contact":{"ContactID":"aaaaaaaa-0000-4000-8000-000000000001"},'
+        '"Date":"2026-03-02","DueDate":"2026-03-16","LineAmountTypes":"Exclusive","CurrencyCode":"AUD",'
+        '"Reference":"PO-77","Url":"https://cw.example/1","LineItems":[{"Description":"Work","Quantity":2,'
+        '"UnitAmount":150,"AccountCode":"200","TaxType":"OUTPUT"},{"Description":"Covered"}]}'
+    )
+    assert document.fingerprint == hashlib.blake2b(document.content.encode(), digest_size=16).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("amount", "rate", "tax"),
+    [
+        ("240.00", "10", "24.00"),
+        ("0.05", "10", "0.01"),
+        ("0.04", "10", "0.00"),
+        ("-0.05", "10", "-0.01"),
+        ("99.99", "8.875", "8.87"),
+        ("100", "0", "0.00"),
+        ("9999999999.99", "15", "1500000000.00"),
+    ],
+)
+def test_tax_of_a_line_is_predicted_to_the_cent(amount: str, rate: str, tax: str) -> None:
+    """Amount times rate per cent, halves away from zero."""
+    assert str(predicted_tax(Decimal(amount), Decimal(rate))) == tax
+
+
+# Dates and texts
+
+
+@pytest.mark.parametrize(
+    ("given_", "day"),
+    [
+        ("/Date(1789344000000+0000)/", date(2026, 9, 14)),
+        ("/Date(1789344000000+1300)/", date(2026, 9, 14)),
+        ("/Date(1789344000000)/", date(2026, 9, 14)),
+        ("/Date(-86400000)/", date(1969, 12, 31)),
+        ("/Date(0+0000)/", date(1970, 1, 1)),
+        ("2026-09-14T00:00:00", date(2026, 9, 14)),
+        ("2026-09-14", date(2026, 9, 14)),
+        ("", None),
+        (None, None),
+        (5, None),
+    ],
+)
+def test_xeros_dates_are_calendar_dates(given_: object, day: date | None) -> None:
+    """Midnight UTC of that day, whatever offset is written behind it."""
+    assert parse_date(given_) == day
+
+
+def test_texts_are_folded_as_people_read_them() -> None:
+    """Case and runs of blanks do not count; everything else does."""
+    assert fold(" ACME  Pty\u00a0Ltd ") == fold("acme pty ltd")
+    assert fold("Straße") == fold("STRASSE")
+    assert fold("PO7") != fold("PO77")
+
+
+# Lists
+
+
+@pytest.mark.parametrize(
+    ("fields_", "refusal"),
+    [
+        ({}, ""),
+        ({"Status": "ARCHIVED"}, "is archived"),
+        ({"Type": "BANK"}, "is a bank account"),
+        ({"SystemAccount": "DEBTORS"}, "is a system account"),
+        ({"SystemAccount": "CREDITORS"}, "is a system account"),
+        ({"SystemAccount": "ROUNDING"}, ""),
+    ],
+)
+def test_an_account_says_why_no_line_may_use_it(fields_: dict[str, str], refusal: str) -> None:
+    """Archived, bank, receivables and payables."""
+    assert account("200", **fields_).refusal == refusal
+
+
+def test_lists_are_read_as_xero_gives_them() -> None:
+    """Each field where it belongs."""
+    everything = {"Code": "200", "Name": "Sales", "Type": "REVENUE", "Status": "ARCHIVED", "TaxType": "OUTPUT"}
+    assert Account.parse({**everything, "SystemAccount": "GST", "Class": "REVENUE"}) == Account(
+        "200", "Sales", "REVENUE", "ARCHIVED", "OUTPUT", "GST", "REVENUE"
+    )
+    assert Contact.parse({"ContactID": "x", "Name": "Acme", "AccountNumber": "A1", "ContactStatus": "ARCHIVED"}) == (
+        Contact("x", "Acme", "A1", "ARCHIVED")
+    )
+    rate = TaxRate.parse({"TaxType": "OUTPUT", "Name": "GST", "EffectiveRate": Decimal("10.5"), "Status": "DELETED"})
+    assert (rate.tax_type, rate.name, rate.rate, rate.status) == ("OUTPUT", "GST", Decimal("10.5"), "DELETED")
+    assert "Revenue" not in tax_rate("INPUT", "10", CanApplyToRevenue=False).applies_to
+    organisation = Organisation.parse({"Name": "Sydney", "BaseCurrency": "AUD", "ShortCode": "!syd"})
+    assert organisation == Organisation("Sydney", "AUD", "!syd")
+
+
+@pytest.mark.parametrize("value", [{}, None])
+def test_what_xero_leaves_out_is_blank_active_and_allowed(value: object) -> None:
+    """A bank account may lack a code, a contact its account number; null means the same as nothing."""
+    names = (
+        "Code Name Type Status TaxType SystemAccount Class ContactID AccountNumber ContactStatus EffectiveRate "
+        "BaseCurrency ShortCode PeriodLockDate"
+    )
+    given_: dict[str, Any] = {} if value == {} else dict.fromkeys(names.split())
+    assert Account.parse(given_) == Account("", "", "", "ACTIVE", "", "", "")
+    assert Contact.parse(given_) == Contact("", "", "", "ACTIVE")
+    assert Organisation.parse(given_) == Organisation("", "", "", None)
+    every = frozenset({"Assets", "Equity", "Expenses", "Liabilities", "Revenue"})
+    assert TaxRate.parse(given_) == TaxRate("", "", Decimal(0), "ACTIVE", every)
+
+
+@pytest.mark.parametrize(
+    ("locks", "lock"),
+    [
+        ({}, None),
+        ({"PeriodLockDate": "/Date(1767139200000+0000)/"}, date(2025, 12, 31)),
+        ({"EndOfYearLockDate": "2025-06-30"}, date(2025, 6, 30)),
+        ({"PeriodLockDate": "2025-12-31", "EndOfYearLockDate": "2025-06-30"}, date(2025, 12, 31)),
+        ({"PeriodLockDate": "2025-03-31", "EndOfYearLockDate": "2025-06-30"}, date(2025, 6, 30)),
+    ],
+)
+def test_the_later_of_the_two_lock_dates_binds(locks: dict[str, str], lock: date | None) -> None:
+    """Whichever of them is set."""
+    organisation = Organisation.parse({"Name": "Sydney", "BaseCurrency": "AUD", "ShortCode": "!syd", **locks})
+    assert (organisation.base_currency, organisation.short_code, organisation.lock_date) == ("AUD", "!syd", lock)
+
+
+# Answers
+
+
+def test_an_answer_is_read_as_it_came() -> None:
+    """Its whole text is kept, every digit of it."""
+    given_: dict[str, Any] = {
+        "InvoiceID": "x", "Type": "ACCREC", "InvoiceNumber": "40001", "Url": "u", "CurrencyCode": "AUD",
+        "Contact": {"ContactID": "c", "Name": "Acme"}, "Status": "PAID", "Total": Decimal("330.00"),
+        "Date": "/Date(1772409600000+0000)/",
+    }  # fmt: skip
+    answer = Found.parse(given_)
+    assert (answer.xero_id, answer.type, answer.number, answer.url) == ("x", "ACCREC", "40001", "u")
+    assert (answer.contact_id, answer.contact_name, answer.currency, answer.status) == ("c", "Acme", "AUD", "PAID")
+    assert (answer.date, str(answer.total)) == (date(2026, 3, 2), "330.00")
+    assert Found.parse({**given_, "DateString": "2026-03-05T00:00:00"}).date == date(2026, 3, 5)
+    assert '"Total":330.00' in answer.text
+    assert json.loads(answer.text)["Status"] == "PAID"
+
+
+@pytest.mark.parametrize("value", [{}, None])
+def test_what_an_answer_leaves_out_is_blank(value: object) -> None:
+    """A refused element may come back with almost nothing."""
+    names = "InvoiceID Type InvoiceNumber Url Contact CurrencyCode Status DateString Date Total"
+    given_: dict[str, Any] = {} if value == {} else dict.fromkeys(names.split())
+    answer = Found.parse(given_)
+    assert answer == Found("", "", "", "", "", "", "", "", None, Decimal(0), answer.text)
+    nameless = Found.parse({**given_, "Contact": {"ContactID": None, "Name": None}})
+    assert (nameless.contact_id, nameless.contact_name) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("status", "live"),
+    [("DRAFT", True), ("AUTHORISED", True), ("PAID", True), ("VOIDED", False), ("DELETED", False)],
+)
+def test_a_voided_or_deleted_document_is_dead(status: str, live: bool) -> None:
+    """Anything else is alive."""
+    assert found(DOCUMENT, Status=status).live is live
