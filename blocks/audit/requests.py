@@ -1,0 +1,310 @@
+"""Requests and bindings: what makes a write safe to repeat.
+
+A request is stored before it is sent: its exact bytes, its key, and a row for every record in it. While a row is
+unsettled no other request can carry that record (a unique index). Settling binds what Xero answered, in one
+transaction, before anything else can fail.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from blocks.audit.database import Audit, Held, pack, unpack
+from blocks.audit.runs import CHUNK
+from blocks.audit.tables import BINDINGS, FOUND_DOCUMENTS, REQUEST_ROWS, REQUESTS
+from mappings.plans import Bound
+from mappings.xero import Document, Found
+
+
+@dataclass(frozen=True, slots=True)
+class RowOfRequest:
+    """One record inside a stored request, as it was mapped when the request was stored."""
+
+    connectwise_id: int
+    part: str
+    reference: str
+    number: str
+    url: str
+    fingerprint: str
+    document: Document
+
+
+class Occupied(Exception):
+    """A record of a request sits in another unsettled request, or is bound already: nothing was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """A write call as it was stored; `body` are the exact bytes of every attempt."""
+
+    id: str
+    run_id: str
+    family: str
+    tenant_id: str
+    organisation: str
+    method: str
+    path: str
+    idempotency_key: str
+    body: bytes
+    stored_at: datetime
+    rows: tuple[RowOfRequest, ...]
+
+
+def store(
+    audit: Audit,
+    run_id: str,
+    method: str,
+    path: str,
+    body: bytes,
+    documents: Sequence[Document],
+    now: datetime,
+    lease: Held | None,
+) -> StoredRequest:
+    """Store a request that creates documents, with its rows. Raises Occupied, and nothing is stored."""
+    first = documents[0]
+    rows = tuple(RowOfRequest(d.connectwise_id, "", d.reference, d.number, d.url, d.fingerprint, d) for d in documents)
+    # Xero recommends four joined UUIDs and refuses more than 128 characters; one UUID is as unique and the id as well.
+    request = StoredRequest(
+        uuid.uuid4().hex, run_id, first.family, first.tenant_id, first.organisation, method, path, uuid.uuid4().hex,
+        body, now, rows,
+    )  # fmt: skip
+    try:
+        with audit.transaction(lease) as connection:
+            _insert(connection, request)
+            # Only now, with our rows in place: who bound one of these records has settled its own row before, and
+            # who has not bound it yet cannot store a row beside ours any more.
+            ids = [row.connectwise_id for row in rows]
+            bound = select(BINDINGS.c.id).where(BINDINGS.c.family == first.family, BINDINGS.c.connectwise_id.in_(ids))
+            if connection.execute(bound.limit(1)).first() is not None:
+                raise Occupied
+    except IntegrityError as error:
+        raise Occupied from error
+    return request
+
+
+def _insert(connection: Connection, request: StoredRequest) -> None:
+    connection.execute(
+        insert(REQUESTS).values(
+            id=request.id, run_id=request.run_id, family=request.family, tenant_id=request.tenant_id,
+            organisation=request.organisation, method=request.method, path=request.path, how="",
+            idempotency_key=request.idempotency_key, stored_at=request.stored_at, body=pack(request.body),
+        )
+    )  # fmt: skip
+    connection.execute(
+        insert(REQUEST_ROWS),
+        [
+            {
+                "request_id": request.id, "tenant_id": request.tenant_id, "family": request.family,
+                "connectwise_id": row.connectwise_id, "part": row.part, "reference": row.reference,
+                "number": row.number, "url": row.url, "fingerprint": row.fingerprint,
+                "document": pack(row.document.to_text()),
+            }
+            for row in request.rows
+        ],
+    )  # fmt: skip
+
+
+def unsettled(audit: Audit, family: str) -> list[StoredRequest]:
+    """All requests of a family whose fate is unknown, oldest first, with their unsettled rows."""
+    with audit.reading() as connection:
+        requests = connection.execute(
+            select(REQUESTS)
+            .where(REQUESTS.c.family == family, REQUESTS.c.settled_at.is_(None))
+            .order_by(REQUESTS.c.stored_at, REQUESTS.c.id)
+        ).all()
+        found = []
+        for request in requests:
+            rows = connection.execute(
+                select(REQUEST_ROWS)
+                .where(REQUEST_ROWS.c.request_id == request.id, REQUEST_ROWS.c.settled_at.is_(None))
+                .order_by(REQUEST_ROWS.c.id)
+            ).all()
+            found.append(
+                StoredRequest(
+                    request.id, request.run_id, request.family, request.tenant_id, request.organisation,
+                    request.method, request.path, request.idempotency_key, unpack(request.body).encode(),
+                    request.stored_at,
+                    tuple(
+                        RowOfRequest(
+                            row.connectwise_id, row.part, row.reference, row.number, row.url, row.fingerprint,
+                            Document.from_text(unpack(row.document)),
+                        )
+                        for row in rows
+                    ),
+                )
+            )  # fmt: skip
+    return found
+
+
+def unsettled_ids(audit: Audit, family: str) -> set[int]:
+    """The records that sit in an unsettled request and must not be written by another one."""
+    with audit.reading() as connection:
+        return set(
+            connection.execute(
+                select(REQUEST_ROWS.c.connectwise_id).where(
+                    REQUEST_ROWS.c.family == family,
+                    REQUEST_ROWS.c.settled_at.is_(None),
+                )
+            ).scalars()
+        )
+
+
+def settle_in(
+    connection: Connection, request: StoredRequest, connectwise_ids: Iterable[int], how: str, now: datetime
+) -> None:
+    """Settle some rows of a request; the request itself is settled with its last row."""
+    ids = list(connectwise_ids)
+    if ids:
+        connection.execute(
+            update(REQUEST_ROWS)
+            .where(
+                REQUEST_ROWS.c.request_id == request.id,
+                REQUEST_ROWS.c.connectwise_id.in_(ids),
+                REQUEST_ROWS.c.settled_at.is_(None),
+            )
+            .values(settled_at=now)
+        )
+    left = connection.execute(
+        select(REQUEST_ROWS.c.id)
+        .where(REQUEST_ROWS.c.request_id == request.id, REQUEST_ROWS.c.settled_at.is_(None))
+        .limit(1)
+    ).first()
+    if left is None:
+        connection.execute(update(REQUESTS).where(REQUESTS.c.id == request.id).values(settled_at=now, how=how))
+
+
+def bind_in(connection: Connection, pairs: Sequence[tuple[Document, Found]], adopted: bool, now: datetime) -> None:
+    """Bind records to the documents that Xero answered with."""
+    if not pairs:
+        return
+    known = {
+        row.connectwise_id: row.xero_id
+        for row in connection.execute(
+            select(BINDINGS.c.connectwise_id, BINDINGS.c.xero_id).where(
+                BINDINGS.c.family == pairs[0][0].family,
+                BINDINGS.c.connectwise_id.in_([document.connectwise_id for document, _ in pairs]),
+            )
+        )
+    }
+    rows = [
+        {
+            "family": document.family, "connectwise_id": document.connectwise_id, "part": "",
+            "tenant_id": document.tenant_id, "organisation": document.organisation, "xero_id": found.xero_id,
+            "reference": document.reference, "fingerprint": document.fingerprint, "writes": 0 if adopted else 1,
+            "total": format(document.total, "f"), "currency": document.currency, "date": document.date,
+            "adopted": adopted, "lines": json.dumps(_line_ids(document, found)), "base": pack(found.text),
+            "bound_at": now,
+        }
+        for document, found in pairs
+        # An answer settled a second time after a crash; anything else must break the unique constraints, loudly.
+        if known.get(document.connectwise_id) != found.xero_id
+    ]  # fmt: skip
+    if rows:
+        connection.execute(insert(BINDINGS), rows)
+    connection.execute(
+        delete(FOUND_DOCUMENTS).where(FOUND_DOCUMENTS.c.xero_id.in_([found.xero_id for _, found in pairs]))
+    )
+
+
+def _line_ids(document: Document, found: Found) -> dict[str, str]:
+    """Our key of each line -> its LineItemID, for updates that keep the lines (design 4)."""
+    answered = json.loads(found.text).get("LineItems") or []
+    if len(answered) != len(document.lines):
+        return {}
+    return {line.key: given.get("LineItemID") or "" for line, given in zip(document.lines, answered, strict=True)}
+
+
+def bound(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Bound]:
+    """The bindings of these records."""
+    found: dict[int, Bound] = {}
+    with audit.reading() as connection:
+        for start in range(0, len(ids), CHUNK):
+            for row in connection.execute(
+                select(
+                    BINDINGS.c.connectwise_id, BINDINGS.c.tenant_id, BINDINGS.c.organisation, BINDINGS.c.xero_id,
+                    BINDINGS.c.reference, BINDINGS.c.fingerprint, BINDINGS.c.writes, BINDINGS.c.total,
+                    BINDINGS.c.currency, BINDINGS.c.date,
+                ).where(BINDINGS.c.family == family, BINDINGS.c.connectwise_id.in_(ids[start : start + CHUNK]))
+            ):  # fmt: skip
+                found[row.connectwise_id] = Bound(
+                    row.tenant_id, row.organisation, row.xero_id, row.reference, row.fingerprint, row.writes,
+                    Decimal(row.total), row.currency, row.date,
+                )  # fmt: skip
+    return found
+
+
+def bases(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Found]:
+    """The documents of these records as Xero last answered them."""
+    found: dict[int, Found] = {}
+    with audit.reading() as connection:
+        for start in range(0, len(ids), CHUNK):
+            for row in connection.execute(
+                select(BINDINGS.c.connectwise_id, BINDINGS.c.base).where(
+                    BINDINGS.c.family == family, BINDINGS.c.connectwise_id.in_(ids[start : start + CHUNK])
+                )
+            ):
+                found[row.connectwise_id] = Found.parse(_read(unpack(row.base)))
+    return found
+
+
+def owners(audit: Audit, tenant_id: str, xero_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Whose documents these are: family and record of those that are bound."""
+    found: dict[str, tuple[str, int]] = {}
+    with audit.reading() as connection:
+        for start in range(0, len(xero_ids), CHUNK):
+            for row in connection.execute(
+                select(BINDINGS.c.xero_id, BINDINGS.c.family, BINDINGS.c.connectwise_id).where(
+                    BINDINGS.c.tenant_id == tenant_id, BINDINGS.c.xero_id.in_(xero_ids[start : start + CHUNK])
+                )
+            ):
+                found[row.xero_id] = (row.family, row.connectwise_id)
+    return found
+
+
+def keep_found(
+    audit: Audit, tenant_id: str, family: str, found: Sequence[tuple[int, Found]], lease: Held | None
+) -> None:
+    """Keep documents that bear our link but have no binding: they are looked at before any create."""
+    if not found:
+        return
+    with audit.transaction(lease) as connection:
+        insert_or_not = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(FOUND_DOCUMENTS)
+        connection.execute(
+            insert_or_not.on_conflict_do_nothing(),
+            [
+                {
+                    "tenant_id": tenant_id, "xero_id": document.xero_id, "family": family,
+                    "connectwise_id": connectwise_id, "body": pack(document.text),
+                }
+                for connectwise_id, document in found
+            ],
+        )  # fmt: skip
+
+
+def found_documents(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, list[Found]]:
+    """The kept documents of these records that bear our link, not bound yet."""
+    found: dict[int, list[Found]] = {}
+    with audit.reading() as connection:
+        for start in range(0, len(ids), CHUNK):
+            for row in connection.execute(
+                select(FOUND_DOCUMENTS.c.connectwise_id, FOUND_DOCUMENTS.c.body).where(
+                    FOUND_DOCUMENTS.c.family == family,
+                    FOUND_DOCUMENTS.c.connectwise_id.in_(ids[start : start + CHUNK]),
+                )
+            ):
+                found.setdefault(row.connectwise_id, []).append(Found.parse(_read(unpack(row.body))))
+    return found
+
+
+def _read(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal)

@@ -1,0 +1,316 @@
+"""Runs, outcomes, records and exceptions: what happened to every record, in one short transaction per batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from blocks.audit.database import Audit, Held, pack, unpack
+from blocks.audit.tables import EXCEPTIONS, OUTCOMES, RECORDS, RUNS
+from mappings.outcomes import EXPLANATIONS, WAITING, Outcome, Reason
+
+CHUNK = 400
+"""Values per IN list: below SQLite's limit of variables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one record ended, with everything that is kept of it.
+
+    `seen` is the digest of the header as dealt with; `copy` the record as JSON, kept only while it waits.
+    `waits_on` names lists of Xero; `amount` is in `currency`; `tried_at` is of an earlier try that still stands.
+    """
+
+    family: str
+    connectwise_id: int
+    reference: str
+    outcome: Outcome
+    organisation: str = ""
+    reason: Reason | None = None
+    value: str = ""
+    message: str = ""
+    fix: str = ""
+    amount: str = ""
+    currency: str = ""
+    xero_id: str = ""
+    connectwise_url: str = ""
+    xero_url: str = ""
+    rows_used: Sequence[str] = ()
+    waits_on: Sequence[str] = ()
+    seen: str = ""
+    body: str = ""
+    copy: str = ""
+    part: str = ""
+    tried_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a record stands from earlier cycles."""
+
+    connectwise_id: int
+    seen: str
+    outcome: Outcome
+    reason: str
+    waits_on: tuple[str, ...]
+    body: str
+    tried_at: datetime
+    copy: str
+    organisation: str
+    reference: str
+    value: str
+    message: str
+    run_id: str
+
+
+def open_run(audit: Audit, run_id: str, family: str, mode: str, flow_run_id: str, fence: int, now: datetime) -> None:
+    """Note that a cycle has begun."""
+    with audit.transaction() as connection:
+        connection.execute(
+            insert(RUNS).values(
+                id=run_id, family=family, mode=mode, state="running", flow_run_id=flow_run_id, fence=fence,
+                started_at=now, counts="{}", message="",
+            )
+        )  # fmt: skip
+
+
+def close_run(audit: Audit, run_id: str, state: str, counts: dict[str, Any], message: str, now: datetime) -> None:
+    """Note how a cycle ended."""
+    with audit.transaction() as connection:
+        connection.execute(
+            update(RUNS)
+            .where(RUNS.c.id == run_id)
+            .values(state=state, counts=json.dumps(counts), message=message, ended_at=now)
+        )
+
+
+def record(audit: Audit, run_id: str, results: Iterable[Result], now: datetime, lease: Held | None = None) -> None:
+    """Store the outcomes of a batch, in a transaction of its own."""
+    kept = list(results)
+    if kept:
+        with audit.transaction(lease) as connection:
+            record_in(connection, run_id, kept, now)
+
+
+def record_in(connection: Connection, run_id: str, results: Sequence[Result], now: datetime) -> None:
+    """Store the outcomes of a batch inside the caller's transaction: outcome rows, standing, exceptions."""
+    connection.execute(
+        insert(OUTCOMES),
+        [
+            {
+                "run_id": run_id, "family": r.family, "connectwise_id": r.connectwise_id, "part": r.part,
+                "reference": r.reference, "organisation": r.organisation, "outcome": r.outcome.value,
+                "reason": r.reason.value if r.reason else "", "value": r.value, "amount": r.amount,
+                "currency": r.currency, "xero_id": r.xero_id, "connectwise_url": r.connectwise_url,
+                "xero_url": r.xero_url, "message": r.message, "rows_used": "\n".join(r.rows_used), "at": now,
+            }
+            for r in results
+        ],
+    )  # fmt: skip
+    _keep_standing(connection, run_id, results, now)
+    _keep_exceptions(connection, run_id, results, now)
+
+
+def _keep_standing(connection: Connection, run_id: str, results: Sequence[Result], now: datetime) -> None:
+    upsert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(RECORDS)
+    columns = (
+        "reference", "organisation", "seen", "outcome", "reason", "waits_on", "value", "message", "body", "run_id",
+        "tried_at", "copy_of",
+    )  # fmt: skip
+    connection.execute(
+        upsert.on_conflict_do_update(
+            index_elements=["family", "connectwise_id"], set_={name: upsert.excluded[name] for name in columns}
+        ),
+        [
+            {
+                "family": r.family, "connectwise_id": r.connectwise_id, "reference": r.reference,
+                "organisation": r.organisation, "seen": r.seen, "outcome": r.outcome.value,
+                "reason": r.reason.value if r.reason else "", "waits_on": ",".join(r.waits_on), "body": r.body,
+                "value": r.value, "message": r.message,
+                "run_id": run_id, "tried_at": r.tried_at or now,
+                "copy_of": pack(r.copy) if r.copy and r.outcome in WAITING else None,
+            }
+            for r in results
+        ],
+    )  # fmt: skip
+
+
+def is_exception(result: Result) -> bool:
+    """Whether people are told: a reason that needs them, or one of Xero's answers that keeps a document waiting.
+
+    A record that merely waits for its own turn (reopened, not approved yet) is none, and neither is one that policy
+    says to skip (contract, 1 and 5).
+    """
+    if result.reason is None or result.outcome is Outcome.SKIPPED:
+        return False
+    return EXPLANATIONS[result.reason].needs_people or result.reason in (Reason.UNSETTLED, Reason.DAY_LIMIT)
+
+
+def _keep_exceptions(connection: Connection, run_id: str, results: Sequence[Result], now: datetime) -> None:
+    ids = [r.connectwise_id for r in results]
+    open_now: dict[tuple[int, str], Any] = {}
+    for start in range(0, len(ids), CHUNK):
+        for row in connection.execute(
+            select(EXCEPTIONS.c.id, EXCEPTIONS.c.connectwise_id, EXCEPTIONS.c.part, EXCEPTIONS.c.reason).where(
+                EXCEPTIONS.c.family == results[0].family,
+                EXCEPTIONS.c.resolved_at.is_(None),
+                EXCEPTIONS.c.connectwise_id.in_(ids[start : start + CHUNK]),
+            )
+        ):
+            open_now[(row.connectwise_id, row.part)] = row
+    for r in results:
+        known = open_now.get((r.connectwise_id, r.part))
+        reason = r.reason.value if r.reason else ""
+        values = {
+            "organisation": r.organisation, "reference": r.reference, "value": r.value, "amount": r.amount,
+            "currency": r.currency, "message": r.message, "fix": r.fix, "last_run": run_id,
+        }  # fmt: skip
+        if known is not None and is_exception(r) and known.reason == reason:
+            connection.execute(update(EXCEPTIONS).where(EXCEPTIONS.c.id == known.id).values(**values))
+            continue
+        if known is not None:
+            # Cured, or its place is taken by another problem: `last_run` stays the last one that saw it.
+            connection.execute(update(EXCEPTIONS).where(EXCEPTIONS.c.id == known.id).values(resolved_at=now))
+        if is_exception(r):
+            connection.execute(
+                insert(EXCEPTIONS).values(
+                    family=r.family, connectwise_id=r.connectwise_id, part=r.part, outcome=r.outcome.value,
+                    reason=reason, since=now, first_run=run_id, **values,
+                )
+            )  # fmt: skip
+
+
+def standings(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Standing]:
+    """Where these records stand; those never seen are absent."""
+    found: dict[int, Standing] = {}
+    with audit.reading() as connection:
+        for start in range(0, len(ids), CHUNK):
+            rows = connection.execute(
+                select(*_STANDING).where(
+                    RECORDS.c.family == family,
+                    RECORDS.c.connectwise_id.in_(ids[start : start + CHUNK]),
+                )
+            )
+            found.update((row.connectwise_id, _standing(row)) for row in rows)
+    return found
+
+
+_STANDING = (
+    RECORDS.c.connectwise_id, RECORDS.c.seen, RECORDS.c.outcome, RECORDS.c.reason, RECORDS.c.waits_on, RECORDS.c.body,
+    RECORDS.c.tried_at, RECORDS.c.copy_of, RECORDS.c.organisation, RECORDS.c.reference, RECORDS.c.value,
+    RECORDS.c.message, RECORDS.c.run_id,
+)  # fmt: skip
+
+
+def waiting(audit: Audit, family: str, run_id: str, after: int, limit: int) -> list[Standing]:
+    """The next records, by id, that an earlier cycle left waiting and this run has not dealt with."""
+    with audit.reading() as connection:
+        rows = connection.execute(
+            select(*_STANDING)
+            .where(
+                RECORDS.c.family == family,
+                RECORDS.c.outcome.in_([outcome.value for outcome in WAITING]),
+                RECORDS.c.run_id != run_id,
+                RECORDS.c.connectwise_id > after,
+            )
+            .order_by(RECORDS.c.connectwise_id)
+            .limit(limit)
+        )
+        return [_standing(row) for row in rows]
+
+
+def differing(audit: Audit, family: str, run_id: str) -> list[Standing]:
+    """Posted records whose total in Xero differed when it was last looked at, by an earlier cycle."""
+    with audit.reading() as connection:
+        rows = connection.execute(
+            select(*_STANDING)
+            .join_from(
+                EXCEPTIONS,
+                RECORDS,
+                (RECORDS.c.family == EXCEPTIONS.c.family) & (RECORDS.c.connectwise_id == EXCEPTIONS.c.connectwise_id),
+            )
+            .where(
+                EXCEPTIONS.c.family == family,
+                EXCEPTIONS.c.resolved_at.is_(None),
+                EXCEPTIONS.c.reason == Reason.TOTAL_DIFFERS.value,
+                RECORDS.c.reason == Reason.TOTAL_DIFFERS.value,
+                RECORDS.c.outcome.not_in([outcome.value for outcome in WAITING]),
+                RECORDS.c.run_id != run_id,
+            )
+            .order_by(RECORDS.c.connectwise_id)
+        )
+        return [_standing(row) for row in rows]
+
+
+def _standing(row: Any) -> Standing:
+    return Standing(
+        row.connectwise_id,
+        row.seen,
+        Outcome(row.outcome),
+        row.reason,
+        tuple(name for name in row.waits_on.split(",") if name),
+        row.body,
+        row.tried_at,
+        unpack(row.copy_of),
+        row.organisation,
+        row.reference,
+        row.value,
+        row.message,
+        row.run_id,
+    )
+
+
+def open_exceptions(audit: Audit, families: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """All open exceptions in the shape of contract section 5, oldest first."""
+    query = select(EXCEPTIONS).where(EXCEPTIONS.c.resolved_at.is_(None))
+    if families:
+        query = query.where(EXCEPTIONS.c.family.in_(families))
+    with audit.reading() as connection:
+        rows = connection.execute(query.order_by(EXCEPTIONS.c.since, EXCEPTIONS.c.id)).all()
+    return [
+        {
+            "family": row.family,
+            "organisation": row.organisation,
+            "reference": row.reference,
+            "connectwise_id": row.connectwise_id,
+            "receipt": row.part,
+            "payment_id": None,
+            "outcome": row.outcome,
+            "reason": row.reason,
+            "value": row.value,
+            "message": row.message,
+            "fix": row.fix,
+            "amount": row.amount,
+            "currency": row.currency,
+            "since": row.since.isoformat(),
+            "first_run": row.first_run,
+            "last_run": row.last_run,
+        }
+        for row in rows
+    ]
+
+
+def outcomes_of(audit: Audit, run_id: str, limit: int) -> list[dict[str, Any]]:
+    """The outcomes of one run for its table: those that need people first, then in the order of their numbers."""
+    told: list[Literal["held", "rejected", "deferred", "posted", "updated", "unchanged", "skipped"]] = [
+        "rejected", "held", "deferred", "posted", "updated", "unchanged", "skipped",
+    ]  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    with audit.reading() as connection:
+        for outcome in told:
+            if len(rows) >= limit:
+                break
+            found = connection.execute(
+                select(OUTCOMES)
+                .where(OUTCOMES.c.run_id == run_id, OUTCOMES.c.outcome == outcome)
+                .order_by(OUTCOMES.c.reference, OUTCOMES.c.id)
+                .limit(limit - len(rows))
+            )
+            rows.extend(dict(row) for row in found.mappings())
+    return rows

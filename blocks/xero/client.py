@@ -1,0 +1,343 @@
+"""Talks to Xero's Accounting API: look-ups, reference lists, and stored write requests sent byte for byte.
+
+What an answer means is decided in `failures.py`; how often a call may go out in the limiter; which records a write
+carries, and what becomes of them, in `tasks/`. Facts: xero.md, sections 1 to 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from pydantic import SecretStr
+
+from blocks.failures import LimitReached, NotConfigured, Unreachable
+from blocks.wire import NoAnswer, Retries, TryAgain, Wire, retry_after
+from blocks.xero.failures import Answer, Verdict, validation_messages
+from blocks.xero.tokens import TokenKeeper
+from mappings.xero import Found, fold
+
+LOOK_UP = 50
+"""Documents per look-up and per write: about 50 is what Xero recommends (xero.md, 3.3)."""
+PAGE_SIZE = 1000
+KEY_LASTS = timedelta(minutes=5)
+"""How long a stored request is sent again as it is: the six minutes of its key, less one (xero.md, 1.2)."""
+
+UNTOLD_DAY = 3600.0
+"""How long the day's limit is taken to last when the answer does not say."""
+STABLE = "order=InvoiceID"
+"""An order that no edit changes: a document that is touched while pages are read is not skipped."""
+
+
+class FateUnknown(Exception):
+    """A write may have been applied: its records must be looked up before anything else is done with them."""
+
+
+class BatchRefused(Exception):
+    """A definite no to a whole write call: nothing was written. `words` are Xero's."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+        super().__init__(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element of an answer to a write: the document, or the zero id and Xero's reasons."""
+
+    found: Found
+    errors: tuple[str, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """True when Xero wrote it."""
+        return not self.errors and self.has_id
+
+    @property
+    def has_id(self) -> bool:
+        """Whether it names a document: the id of a refused new one is all zeros, or not there."""
+        return bool(self.found.xero_id.strip("0-"))
+
+
+class XeroClient:
+    """A client for one Xero app; every call names the organisation. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        api_url: str,
+        tokens: TokenKeeper,
+        wire: Wire,
+        *,
+        clock: Callable[[], datetime],
+        custom_connection: bool = False,
+        retries: Retries = Retries(),  # noqa: B008  (frozen)
+    ) -> None:
+        self.api_url = api_url.rstrip("/")
+        self._tokens = tokens
+        self._wire = wire
+        self._custom = custom_connection
+        self._clock = clock
+        self._retries = retries
+
+    @property
+    def calls(self) -> int:
+        """How many calls were made so far, retries included, identity not."""
+        return self._wire.calls
+
+    # Reading
+
+    def organisation(self, tenant_id: str) -> dict[str, Any]:
+        """The organisation: base currency, lock dates, short code."""
+        found = self._list(tenant_id, "Organisation", "Organisations")
+        if not found:
+            raise Unreachable("Xero answered /Organisation without an organisation.")
+        return found[0]
+
+    def accounts(self, tenant_id: str) -> list[dict[str, Any]]:
+        """The whole chart of accounts."""
+        return self._list(tenant_id, "Accounts", "Accounts")
+
+    def tax_rates(self, tenant_id: str) -> list[dict[str, Any]]:
+        """All tax rates, deleted ones too."""
+        return self._list(tenant_id, "TaxRates", "TaxRates")
+
+    def currencies(self, tenant_id: str) -> list[dict[str, Any]]:
+        """The currencies that are switched on."""
+        return self._list(tenant_id, "Currencies", "Currencies")
+
+    def contacts(self, tenant_id: str, changed_since: datetime | None = None) -> list[dict[str, Any]]:
+        """All contacts, archived ones too; with `changed_since` only those that changed at or after it."""
+        # Milliseconds or an offset would make Xero ignore the header (xero.md, 3.4).
+        headers = {"If-Modified-Since": f"{changed_since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"} if changed_since else {}
+        return [
+            contact for page in self._pages(tenant_id, "Contacts", "includeArchived=true", headers) for contact in page
+        ]
+
+    def sales_since(self, tenant_id: str, start: date) -> Iterator[list[Found]]:
+        """Sales invoices dated `start` or later, in large pages, with their lines."""
+        where = f'Type=="ACCREC" AND Date>=DateTime({start.year},{start.month:02},{start.day:02})'
+        for page in self._pages(tenant_id, "Invoices", f"where={quote(where, safe='')}&{STABLE}", {}):
+            yield [_found(element) for element in page]
+
+    def invoices_by_number(self, tenant_id: str, numbers: Sequence[str]) -> dict[str, list[Found]]:
+        """Sales invoices with these numbers, dead ones too, by folded number."""
+        asked = [number for number in dict.fromkeys(numbers) if fold(number)]
+        wanted = {fold(number) for number in asked}
+        # A comma separates numbers in InvoiceNumbers, and what becomes of blanks at their ends is not said: such
+        # numbers are asked for one by one.
+        odd = [number for number in asked if "," in number or number != number.strip()]
+        plain = [number for number in asked if number not in odd]
+        queries = [f"InvoiceNumbers={quote(','.join(chunk), safe='')}" for chunk in _chunks(plain, LOOK_UP)]
+        queries += [f"where={quote(_contains(number), safe='')}" for number in odd]
+        found: dict[str, list[Found]] = {}
+        for query in queries:
+            for page in self._pages(tenant_id, "Invoices", f"{query}&{STABLE}", {}, page_size=100):
+                for document in map(_found, page):
+                    if document.type == "ACCREC" and fold(document.number) in wanted:
+                        found.setdefault(fold(document.number), []).append(document)
+        return found
+
+    def _list(self, tenant_id: str, path: str, key: str) -> list[dict[str, Any]]:
+        return _elements(self._get(tenant_id, path, {}), key)
+
+    def _pages(
+        self, tenant_id: str, path: str, query: str, headers: dict[str, str], page_size: int = PAGE_SIZE
+    ) -> Iterator[list[dict[str, Any]]]:
+        number, before = 1, None
+        while True:
+            address = f"{path}?{query}&page={number}&pageSize={page_size}&unitdp=4"
+            given = self._get(tenant_id, address, headers)
+            found = _elements(given, path)
+            if found and found == before:
+                raise Unreachable(f"Xero answers the same page of {path} again and again; nothing can be read safely.")
+            if found:
+                yield found
+            pagination = given.get("pagination")
+            pages = pagination.get("pageCount") if isinstance(pagination, dict) else None
+            if number >= pages if isinstance(pages, int) else len(found) < page_size:
+                return
+            number, before = number + 1, found
+
+    def _get(self, tenant_id: str, path: str, headers: dict[str, str]) -> dict[str, Any]:
+        name = f"/{path.partition('?')[0]}"
+        answer = self._send("GET", tenant_id, path, headers, b"", ())
+        if answer.verdict is Verdict.GOOD and answer.given is not None:
+            return answer.given
+        if answer.verdict is Verdict.NOT_FOUND:
+            raise NotConfigured(f"Xero does not know {name} ({answer}); [xero] api_url should be https://api.xero.com.")
+        raise Unreachable(
+            f"Xero refused {name} ({answer}); the next cycle tries again. If it goes on, `tieout audit` shows the call."
+        )
+
+    # Writing
+
+    def write(
+        self,
+        tenant_id: str,
+        method: str,
+        path: str,
+        body: bytes,
+        key: str,
+        references: Sequence[str],
+        stored_at: datetime,
+    ) -> list[Element]:
+        """Send a stored request and read every element of the answer.
+
+        Xero forgets a key six minutes after its first call, so nothing is sent under one that is older than five.
+        Raises FateUnknown (look the records up), BatchRefused (nothing was written), LimitReached.
+        """
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        try:
+            answer = self._send(method, tenant_id, path, headers, body, references, stored_at + KEY_LASTS)
+        except Unreachable as error:
+            raise FateUnknown(str(error)) from error
+        if answer.verdict in (Verdict.REFUSED, Verdict.NOT_FOUND):
+            raise BatchRefused(answer.words or f"HTTP {answer.status} without a message")
+        if answer.verdict is not Verdict.GOOD or answer.given is None:
+            raise FateUnknown(f"Xero answered {answer}")
+        try:
+            elements = [_element(element) for element in _elements(answer.given, path.partition("?")[0])]
+        except Unreachable as error:
+            raise FateUnknown(str(error)) from error
+        if method == "PUT" and any(bool(element.errors) == element.has_id for element in elements):
+            # Refused and yet there, or neither: only a look tells.
+            raise FateUnknown("Xero's answer contradicts itself")
+        return elements
+
+    # One call, however many attempts it takes
+
+    def _send(
+        self,
+        method: str,
+        tenant_id: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        references: Sequence[str],
+        until: datetime | None = None,
+    ) -> Answer:
+        def still_good() -> None:
+            if until is not None and self._clock() >= until:
+                raise FateUnknown("the request is too old to be sent again under its key")
+
+        def once(token: SecretStr) -> Answer:
+            return self._once(method, tenant_id, path, headers, body, references, token, still_good)
+
+        def attempt() -> Answer:
+            token = self._tokens.access_token()
+            answer = once(token)
+            if answer.verdict is Verdict.REFRESH:
+                # Refused before it was looked at: the same bytes with a new token, once.
+                answer = once(self._tokens.access_token(refused=token))
+            return self._judged(answer, tenant_id, writing=method != "GET")
+
+        return self._retries.run(attempt)
+
+    def _judged(self, answer: Answer, tenant_id: str, writing: bool) -> Answer:
+        """The answer, when it is one to go on with; else raises what its verdict asks for."""
+        host = urlsplit(self.api_url).netloc
+        match answer.verdict:
+            case Verdict.WAIT | Verdict.DEFER:
+                raise self._limited(answer, tenant_id)
+            case Verdict.DISCONNECTED:
+                raise NotConfigured(
+                    f"Xero refuses the organisation {tenant_id or 'of this app'} ({answer}): it is not connected to "
+                    "this app, or a scope is missing. Check [[organisation]] tenant_id, then run `tieout connect xero`."
+                )
+            case Verdict.REFRESH:
+                raise NotConfigured(
+                    f"Xero refuses a token that it has just given us ({answer}); check [xero] api_url and client_id, "
+                    "then run `tieout connect xero`."
+                )
+            case Verdict.REPEAT:
+                raise TryAgain(
+                    f"Xero at {host} gives no readable answer ({answer}); check that [xero] api_url is "
+                    "https://api.xero.com and that nothing stands in between. The next cycle tries again.",
+                    retry_after(answer.response),
+                )
+            case Verdict.UNKNOWN if not writing:
+                # After a 5xx a write is looked up instead: its key would replay the error for minutes (xero.md, 1.2).
+                raise TryAgain(
+                    f"Xero at {host} answers with an error of its own ({answer}); the next cycle tries again.",
+                    retry_after(answer.response),
+                )
+        return answer
+
+    def _limited(self, answer: Answer, tenant_id: str) -> Exception:
+        seconds = retry_after(answer.response)
+        day = answer.verdict is Verdict.DEFER
+        if day and seconds is None:
+            seconds = UNTOLD_DAY
+        if seconds is not None:
+            why = "day limit" if day else "limit of calls"
+            self._wire.pause(tenant_id, seconds, why)
+            if day or seconds > self._retries.max_wait_seconds:
+                return LimitReached("Xero", self._clock() + timedelta(seconds=seconds), why)
+        return TryAgain("Xero refuses more calls for now (429); the next cycle goes on.", seconds)
+
+    def _once(
+        self,
+        method: str,
+        tenant_id: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        references: Sequence[str],
+        token: SecretStr,
+        last_check: Callable[[], None],
+    ) -> Answer:
+        sent = headers | {"Authorization": f"Bearer {token.get_secret_value()}", "Accept": "application/json"}
+        if tenant_id or not self._custom:
+            sent["Xero-tenant-id"] = tenant_id
+        try:
+            response = self._wire.send(
+                method, f"{self.api_url}/api.xro/2.0/{path}", headers=sent, body=body, scope=tenant_id,
+                references=references, last_check=last_check,
+            )  # fmt: skip
+        except NoAnswer as error:
+            raise TryAgain(
+                f"Xero at {urlsplit(self.api_url).netloc} does not answer ({error}); check [xero] api_url and the "
+                "network. The next cycle tries again."
+            ) from error
+        left = response.headers.get("X-DayLimit-Remaining", "")
+        if left.isdecimal():
+            self._wire.note_day(tenant_id, int(left))
+        return Answer(response)
+
+
+def _elements(given: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    elements = given.get(key)
+    if not isinstance(elements, list):
+        raise Unreachable(f"Xero's answer has no {key}; the next cycle tries again.")
+    return [element for element in elements if isinstance(element, dict)]
+
+
+def _element(given: dict[str, Any]) -> Element:
+    errors = validation_messages(given)
+    status = given.get("StatusAttributeString")
+    # A success may say HasErrors (xero.md, 3.5): its status has the last word.
+    if not errors and (status == "ERROR" or (given.get("HasErrors") and status not in ("OK", "WARNING"))):
+        errors = ["Xero refused it without a message"]
+    return Element(_found(given), tuple(dict.fromkeys(errors)))
+
+
+def _found(given: dict[str, Any]) -> Found:
+    try:
+        return Found.parse(given)
+    except (ValueError, ArithmeticError, TypeError, AttributeError) as error:
+        number = given.get("InvoiceNumber") or given.get("InvoiceID") or "without a number"
+        raise Unreachable(f"Xero's answer has a document that cannot be read ({number}).") from error
+
+
+def _contains(number: str) -> str:
+    """A condition for a number that cannot stand in a list; how quotes are escaped in one is not documented."""
+    part = max(number.replace("\\", '"').split('"'), key=len).strip()
+    return f'Type=="ACCREC" AND InvoiceNumber!=null AND InvoiceNumber.Contains("{part}")'
+
+
+def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
