@@ -1,0 +1,619 @@
+"""One cycle of a family, in the order that never changes:
+
+lease -> window -> extract -> map -> bindings -> plan -> requests stored -> load -> bind -> outcome -> watermark
+
+Records travel in pages, so memory does not grow with their number. Whatever is read ends in an outcome; the count is
+checked before the watermark moves.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from blocks.audit import requests, runs
+from blocks.audit import watermarks as watermark_rows
+from blocks.audit.runs import Result, Standing
+from blocks.audit.watermarks import Watermark, WatermarkMoved
+from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
+from mappings.connectwise import Invoice
+from mappings.invoices import is_credit, organisation_of, starts_too_early
+from mappings.outcomes import WAITING, Hold, Outcome, Reason, XeroList
+from mappings.plans import Action, Adopt, Create, Unchanged, decide
+from mappings.surroundings import Surroundings
+from mappings.xero import Document
+from tasks import posting
+from tasks.calls import Calls
+from tasks.cycle import Cycle, Entry
+from tasks.invoices import (
+    Detailing,
+    Loading,
+    MapBatch,
+    Reading,
+    extract_invoices,
+    extract_lines,
+    from_copy,
+    header_of,
+    load_invoices,
+    map_invoices,
+    map_many,
+)
+
+OVERLAP = timedelta(minutes=10)
+"""Read again from this much before the watermark: `lastUpdated` is in whole seconds (connectwise.md, 4.4)."""
+ONE_BY_ONE = 100
+"""Up to so many records each is mapped in a task run of its own, named by its number; above, in chunks."""
+MAP_CHUNK = 250
+WAITING_PAGE = 500
+CALLS_PER_TASK_AFTER = 8
+"""After so many full pages a load task carries all calls of a page: a flow run stays below 1,000 task runs."""
+RESEND_AFTER = timedelta(days=1)
+DETAIL_CHUNK = 1000
+WAITS_ON_A_DOCUMENT = (Reason.NUMBER_CONFLICT, Reason.ADOPTED_DIFFERS)
+"""Reasons that only a change of a document in Xero cures: each cycle looks for just that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a cycle is asked to look at: nothing special (the window), some references, or all since a date."""
+
+    references: Sequence[str] = ()
+    force: bool = False
+    since: date | None = None
+
+    @property
+    def special(self) -> bool:
+        """True when the watermark is neither used nor moved."""
+        return bool(self.references) or self.force or self.since is not None
+
+
+class UnknownReference(NotConfigured):
+    """ConnectWise has no record with a reference that was asked for."""
+
+
+class OutcomesMissing(CannotGoOn):
+    """Some record that was read ended without an outcome: a defect of ours, said aloud before the watermark moves."""
+
+
+def run_cycle(cycle: Cycle, calls: Calls, selection: Selection) -> None:
+    """Carry out one cycle. Raises CannotGoOn, LeaseLost, AuditUnusable, each a sentence; nothing is half-written."""
+    named = _named(cycle, selection.references)
+    if cycle.writing:
+        _settle_earlier(cycle)
+    seen = watermark_rows.read(cycle.doors.audit, cycle.family)
+    highest: datetime | None = None
+    began: datetime | None = None
+    for number, (headers, at, last_page) in enumerate(_pages(cycle, calls, selection, named, seen)):
+        began = began or at
+        sifted = _sift(cycle, headers, forced=selection.special)
+        highest = max((time for time in (highest, sifted.newest) if time is not None), default=None)
+        few = number == 0 and last_page and len(sifted.todo) <= ONE_BY_ONE
+        whole = _with_lines(cycle, calls, sifted.todo)
+        _carry(cycle, calls, whole, sifted.standings, few, number >= CALLS_PER_TASK_AFTER)
+    if not selection.references:
+        _take_up_waiting(cycle, calls)
+        _take_up_differing(cycle)
+    _fail_where_unreachable(cycle)
+    _check_counts(cycle)
+    if cycle.writing and not selection.special:
+        _move_watermark(cycle, seen, highest, began)
+
+
+def _settle_earlier(cycle: Cycle) -> None:
+    """What an interrupted cycle left open comes first: nothing new is written for a record in doubt."""
+    in_doubt = list(requests.unsettled_ids(cycle.doors.audit, cycle.family))
+    if not in_doubt:
+        return
+    cycle.say("settling what an interrupted cycle left open")
+    for standing in runs.standings(cycle.doors.audit, cycle.family, in_doubt).values():
+        if standing.outcome in WAITING and standing.copy:
+            found = from_copy(standing.copy)
+            cycle.entries[standing.connectwise_id] = found[0] if isinstance(found, tuple) else found
+    results = posting.settle_earlier(cycle)
+    cycle.entries = {}
+    cycle.counts["read"] += len(results)
+    cycle.count(results)
+    cycle.settled = {result.connectwise_id: result.outcome for result in results}
+
+
+# Extract
+
+
+def _named(cycle: Cycle, references: Sequence[str]) -> list[dict[str, Any]]:
+    """The raw headers of the references that were asked for. Raises UnknownReference before anything is done."""
+    client = cycle.doors.connectwise
+    found: dict[int, dict[str, Any]] = {}
+    for reference in references:
+        text = reference.strip()
+        if text.lower().startswith("id:") and text[3:].strip().isdigit():
+            records = client.invoices_by_id([int(text[3:])])
+        else:
+            records = client.invoices_by_number(text)
+        if not records:
+            raise UnknownReference(
+                f"ConnectWise has no invoice {reference!r} (or the API member may not see it); nothing was done."
+            )
+        found.update({record["id"]: record for record in records})
+    return list(found.values())
+
+
+def _pages(
+    cycle: Cycle, calls: Calls, selection: Selection, named: list[dict[str, Any]], seen: Watermark
+) -> Iterator[tuple[list[dict[str, Any]], datetime | None, bool]]:
+    """Raw headers, page by page, with ConnectWise's time and whether it is the last page."""
+    client = cycle.doors.connectwise
+    if selection.references:
+        yield named, None, True
+        return
+    if selection.special or seen.position is None:
+        start = selection.since or cycle.start_date
+        cycle.say(f"reading {cycle.family} dated {start} or later")
+        pages, label = client.invoices_dated_from(start), f"from {start}"
+    else:
+        since = seen.position - OVERLAP
+        cycle.say(f"reading {cycle.family} changed since {since:%Y-%m-%d %H:%M:%S} UTC")
+        pages, label = client.invoices_changed_since(since), f"since {since:%Y-%m-%d %H-%M}"
+    while not pages.done:
+        page = calls.one(extract_invoices, Reading(pages, [label]))
+        yield page.records, page.at, pages.done
+
+
+@dataclass(frozen=True, slots=True)
+class _Sifted:
+    """A page after a look at its headers: what has to be read and mapped, and the newest change of all."""
+
+    todo: list[Entry]
+    standings: Mapping[int, Standing]
+    newest: datetime | None
+
+
+def _sift(cycle: Cycle, headers: Sequence[dict[str, Any]], forced: bool) -> _Sifted:
+    """Decide by the header alone what needs no more reading, and record it; the rest goes on."""
+    cycle.counts["read"] += len(headers)
+    entries: list[Entry] = []
+    results: list[Result] = []
+    for raw in headers:
+        found = header_of(raw)
+        if isinstance(found, tuple):
+            results.append(cycle.hold(*found))
+        else:
+            entries.append(found)
+    ids = [entry.connectwise_id for entry in entries]
+    standings = runs.standings(cycle.doors.audit, cycle.family, ids)
+    bound = requests.bound(cycle.doors.audit, cycle.family, ids)
+    todo: list[Entry] = []
+    for entry in entries:
+        standing = standings.get(entry.connectwise_id)
+        known = bound.get(entry.connectwise_id)
+        if standing is None or standing.seen != entry.seen or forced:
+            early = _by_header(cycle, entry, known is not None)
+        elif standing.outcome in WAITING or standing.reason == Reason.TOTAL_DIFFERS:
+            # Unfinished, and in ConnectWise as it was: taken up with all the others like it, from its copy.
+            cycle.counts["read"] -= 1
+            continue
+        elif known is not None:
+            early = cycle.result(entry, Outcome.UNCHANGED, xero_id=known.xero_id, organisation=known.organisation)
+        else:
+            # Skipped before; a start date or a policy that was changed since takes `force` to be looked at again.
+            early = cycle.result(entry, Outcome.SKIPPED)
+        if early is None:
+            todo.append(entry)
+        else:
+            results.append(early)
+    cycle.record(results)
+    changes = [entry.header.info.last_updated for entry in entries if entry.header is not None]
+    return _Sifted(todo, standings, max((change for change in changes if change is not None), default=None))
+
+
+def _by_header(cycle: Cycle, entry: Entry, posted: bool) -> Result | None:
+    """The outcome of records that need no lines: too old, not closed, a credit. None: go on."""
+    header: Invoice | None = entry.header
+    if header is None:
+        return None
+    if not header.status.is_closed:
+        if posted:
+            return cycle.hold(
+                entry,
+                Hold(
+                    Reason.WAITS_FOR_CLOSE,
+                    header.status.name,
+                    f"{entry.reference} was reopened in ConnectWise (status {header.status.name}).",
+                ),
+            )
+        return cycle.result(entry, Outcome.SKIPPED)
+    if is_credit(header):
+        if posted:
+            return cycle.hold(
+                entry,
+                Hold(
+                    Reason.SIGN_CHANGED,
+                    str(header.total),
+                    f"{entry.reference} was posted as an invoice; its total is now {header.total}.",
+                ),
+            )
+        return cycle.result(entry, Outcome.SKIPPED)
+    if starts_too_early(header, cycle.start_date) and not posted:
+        return cycle.result(entry, Outcome.SKIPPED)
+    return None
+
+
+def _with_lines(cycle: Cycle, calls: Calls, entries: Sequence[Entry]) -> list[Entry]:
+    """The same records with their lines; unreadable ones are recorded and left out."""
+    whole: list[Entry] = []
+    unreadable: list[Result] = []
+    for start in range(0, len(entries), DETAIL_CHUNK):
+        for found in calls.one(extract_lines, Detailing(cycle, entries[start : start + DETAIL_CHUNK])):
+            if isinstance(found, tuple):
+                unreadable.append(cycle.hold(*found))
+            else:
+                whole.append(found)
+    cycle.record(unreadable)
+    return whole
+
+
+def _take_up_waiting(cycle: Cycle, calls: Calls) -> None:
+    """Everything that an earlier cycle left waiting, from its stored copy: no call, unless it waits on Xero."""
+    after = -(2**40)
+    for number in itertools.count():
+        page = runs.waiting(cycle.doors.audit, cycle.family, cycle.run_id, after, WAITING_PAGE)
+        if not page:
+            return
+        after = page[-1].connectwise_id
+        standings = {each.connectwise_id: each for each in page if each.connectwise_id not in cycle.dealt_with}
+        cycle.counts["read"] += len(standings)
+        bound = requests.bound(cycle.doors.audit, cycle.family, list(standings))
+        todo: list[Entry] = []
+        results: list[Result] = []
+        for found in _recalled(cycle, standings):
+            if isinstance(found, tuple):
+                results.append(cycle.hold(*found))
+                continue
+            early = _by_header(cycle, found, found.connectwise_id in bound)
+            if early is None:
+                todo.append(found)
+            else:
+                results.append(early)
+        cycle.record(results)
+        whole = [entry for entry in todo if entry.source is not None]
+        whole += _with_lines(cycle, calls, [entry for entry in todo if entry.source is None])
+        _carry(cycle, calls, whole, standings, len(whole) <= ONE_BY_ONE, number >= CALLS_PER_TASK_AFTER)
+
+
+def _recalled(cycle: Cycle, standings: Mapping[int, Standing]) -> Iterator[Entry | tuple[Entry, Hold]]:
+    """Waiting records from their copies; those of which an interrupted cycle left no copy are read again."""
+    bare = [number for number, standing in standings.items() if not standing.copy]
+    read = {record["id"]: record for record in cycle.doors.connectwise.invoices_by_id(bare)} if bare else {}
+    for number, standing in standings.items():
+        if standing.copy:
+            yield from_copy(standing.copy)
+        elif number in read:
+            yield header_of(read[number])
+        else:
+            yield (
+                Entry(number, standing.reference, {}),
+                Hold(
+                    Reason.UNREADABLE_RECORD,
+                    "",
+                    f"A cycle was interrupted while it wrote {standing.reference}; nothing of it is in Xero, and "
+                    "ConnectWise does not show the invoice any more.",
+                    "Nothing, if it was deleted; otherwise let the API member see it again.",
+                ),
+            )
+
+
+def _take_up_differing(cycle: Cycle) -> None:
+    """Posted documents whose total differed: people may have corrected them in Xero since."""
+    standings = runs.differing(cycle.doors.audit, cycle.family, cycle.run_id)
+    entries = [
+        Entry(each.connectwise_id, each.reference, {}, seen=each.seen)
+        for each in standings
+        if each.connectwise_id not in cycle.dealt_with
+    ]
+    cycle.counts["read"] += len(entries)
+    cycle.record(posting.compare_again(cycle, entries))
+
+
+# Map, plan, load
+
+
+def _carry(
+    cycle: Cycle,
+    calls: Calls,
+    entries: Sequence[Entry],
+    standings: Mapping[int, Standing],
+    few: bool,
+    many: bool,
+) -> None:
+    """Map records, decide what is to be done with each, and do it. Every record ends in an outcome."""
+    if not entries:
+        return
+    routed = {entry.connectwise_id: _organisation(cycle, entry) for entry in entries}
+    mapped = _mapped(cycle, calls, entries, routed, standings, few)
+    decided = _decided(cycle, mapped, standings)
+    results: list[Result] = []
+    told_before: list[Entry] = []
+    adoptions: list[Adopt] = []
+    creates: dict[str, list[Create]] = defaultdict(list)
+    for entry in entries:
+        number = entry.connectwise_id
+        action = decided.get(number) or _put_off(cycle, routed[number])
+        if isinstance(action, Hold):
+            document = mapped[number][1] if number in mapped else None
+            document = document if isinstance(document, Document) else None
+            results.append(cycle.hold(entry, action, document, organisation=routed[number]))
+        elif isinstance(action, Unchanged):
+            if number in standings and standings[number].reason:
+                told_before.append(entry)
+            else:
+                results.append(cycle.result(entry, Outcome.UNCHANGED, None, action.document, action.xero_id))
+        elif isinstance(action, Adopt):
+            adoptions.append(action)
+        elif isinstance(action, Create):
+            creates[action.document.organisation].append(action)
+        elif action is not None:
+            results.append(action)
+    cycle.record([*results, *posting.compare_again(cycle, told_before)])
+    if not cycle.writing:
+        cycle.dealt_with.update(routed)
+        cycle.planned.extend([*itertools.chain(*creates.values()), *adoptions])
+        cycle.counts["planned"] += len(adoptions) + sum(map(len, creates.values()))
+        return
+    cycle.entries = {entry.connectwise_id: entry for entry in entries}
+    cycle.count(posting.adopt(cycle, adoptions))
+    size = posting.BATCH * (20 if many else 1)
+    batches = [
+        Loading(cycle, group[start : start + size])
+        for group in creates.values()
+        for start in range(0, len(group), size)
+    ]
+    if batches:
+        for loaded in calls.several(load_invoices, batches):
+            cycle.count(loaded)
+    cycle.entries = {}
+
+
+def _put_off(cycle: Cycle, organisation: str) -> Hold | None:
+    """Why a record of an organisation whose part of the cycle is over is put off.
+
+    None: Xero does not answer. The record stays as it stands, the cycle fails, and the watermark does not move.
+    """
+    problem = cycle.closed[organisation]
+    return Hold(Reason.DAY_LIMIT, message=f"{problem}.") if isinstance(problem, LimitReached) else None
+
+
+Mapped = dict[int, tuple[Entry, Document | Hold]]
+
+
+def _mapped(
+    cycle: Cycle,
+    calls: Calls,
+    entries: Sequence[Entry],
+    routed: Mapping[int, str],
+    standings: Mapping[int, Standing],
+    few: bool,
+) -> Mapped:
+    """Map all; then renew what the held ones wait for in Xero, once per cycle, and map those again.
+
+    Records of organisations that cannot be reached, and whose books are not known, are left out.
+    """
+    for organisation in sorted({name for name in routed.values() if name}):
+        cycle.reach(organisation, partial(cycle.lists.books, [organisation]))
+    for entry in entries:
+        standing = standings.get(entry.connectwise_id)
+        if standing is not None and standing.waits_on:
+            names = [XeroList(name) for name in standing.waits_on]
+            cycle.reach(standing.organisation, partial(cycle.lists.renew, standing.organisation, names))
+    known = cycle.lists.books(())
+    ready = [
+        entry
+        for entry in entries
+        if routed[entry.connectwise_id] in known or routed[entry.connectwise_id] not in cycle.closed
+    ]
+    mapped = _map(cycle, calls, ready, few)
+    stale: list[Entry] = []
+    before = {name: books.digest for name, books in known.items()}
+    for entry, outcome in mapped.values():
+        if isinstance(outcome, Hold) and outcome.waits_on:
+            organisation = routed[entry.connectwise_id]
+            cycle.reach(organisation, partial(cycle.lists.renew, organisation, outcome.waits_on))
+            stale.append(entry)
+    # One list serves many records: whoever was mapped before it was renewed is mapped again.
+    if any(books.digest != before.get(name) for name, books in cycle.lists.books(()).items()):
+        mapped |= _map(cycle, calls, stale, few)
+    return mapped
+
+
+def _map(cycle: Cycle, calls: Calls, entries: Sequence[Entry], few: bool) -> Mapped:
+    surroundings = _surroundings(cycle, entries)
+    size = 1 if few else MAP_CHUNK
+    outcomes: list[Document | Hold] = []
+    for start in range(0, len(entries), size):
+        batch = MapBatch(cycle.doors.installation, entries[start : start + size], surroundings)
+        found: list[Document | Hold] = calls.one(map_invoices if few else map_many, batch)
+        outcomes += found
+    return {entry.connectwise_id: (entry, outcome) for entry, outcome in zip(entries, outcomes, strict=True)}
+
+
+def _surroundings(cycle: Cycle, entries: Sequence[Entry]) -> Surroundings:
+    headers = [entry.header for entry in entries if entry.header is not None]
+    payers = [
+        header.billed_company.id
+        for header in headers
+        if header.billed_company.id is not None and header.billed_company.id != header.company.id
+    ]
+    taxed = any(header.tax_code is not None and header.taxable_flag for header in headers)
+    return Surroundings(
+        tables=cycle.tables,
+        tenants=cycle.doors.tenants,
+        books=dict(cycle.lists.books(())),
+        site=cycle.doors.site,
+        tax_codes=cycle.lists.tax_codes() if taxed else {},
+        companies=cycle.lists.companies(payers),
+    )
+
+
+def _organisation(cycle: Cycle, entry: Entry) -> str:
+    if entry.source is None:
+        return ""
+    routed = organisation_of(entry.source, cycle.tables)
+    return "" if isinstance(routed, Hold) else routed[0]
+
+
+def _decided(cycle: Cycle, mapped: Mapped, standings: Mapping[int, Standing]) -> dict[int, Action | Result]:
+    """The plan: an action (or, where all stays as it was, the outcome) for every record.
+
+    Records of an organisation that cannot be reached, and that need it, are left out.
+    """
+    bound = requests.bound(cycle.doors.audit, cycle.family, list(mapped))
+    in_doubt = requests.unsettled_ids(cycle.doors.audit, cycle.family)
+    decided: dict[int, Action | Result] = {}
+    new: dict[str, dict[int, Document]] = defaultdict(dict)
+    for number, (entry, outcome) in mapped.items():
+        if isinstance(outcome, Hold):
+            decided[number] = outcome
+        elif number in bound:
+            decided[number] = decide(outcome, bound[number], (), cycle.tables.policy.decisions(outcome.organisation))
+        elif number in in_doubt and cycle.writing:
+            decided[number] = Hold(Reason.UNSETTLED)
+        else:
+            stays = _as_before(cycle, entry, outcome, standings.get(number))
+            if stays is None:
+                new[outcome.organisation][number] = outcome
+            else:
+                decided[number] = stays
+    for organisation, documents in sorted(new.items()):
+        unclear = {
+            number
+            for number in documents
+            if number in in_doubt or (number in standings and standings[number].reason in WAITS_ON_A_DOCUMENT)
+        }
+        words = {number: standings[number].message for number in unclear if number in standings}
+        step = partial(_decide_new, cycle, organisation, documents, unclear, words, mapped, decided)
+        cycle.reach(organisation, step)
+    return decided
+
+
+def _as_before(cycle: Cycle, entry: Entry, document: Document, standing: Standing | None) -> Hold | Result | None:
+    """The outcome of a document for which nothing has changed that could give it another one; None: go on.
+
+    A refused document goes out again when something about it changed, when forced, or once a day. One that a person
+    removed in Xero stays removed.
+    """
+    if standing is None or cycle.forced:
+        return None
+    if standing.reason == Reason.REMOVED_IN_XERO and standing.value == document.number:
+        return Hold(Reason.REMOVED_IN_XERO, standing.value, standing.message)
+    if (
+        standing.outcome is Outcome.REJECTED
+        and standing.body == posting.rejected_body(cycle, document)
+        and cycle.now() - standing.tried_at < RESEND_AFTER
+    ):
+        hold = Hold(Reason(standing.reason), standing.value, standing.message)
+        return cycle.result(entry, Outcome.REJECTED, hold, document, body=standing.body, tried_at=standing.tried_at)
+    return None
+
+
+def _decide_new(
+    cycle: Cycle,
+    organisation: str,
+    documents: Mapping[int, Document],
+    unclear: Collection[int],
+    words: Mapping[int, str],
+    mapped: Mapped,
+    decided: dict[int, Action | Result],
+) -> None:
+    """Decide on documents of one organisation that are not bound, in view of what is in Xero already.
+
+    `unclear`: records for which Xero has to be asked; `words`: what was said of them last. Raises LimitReached,
+    Unreachable; what was decided by then stays decided.
+    """
+    _look_before_first_write(cycle, organisation)
+    linked = requests.found_documents(cycle.doors.audit, cycle.family, list(documents))
+    linked |= {number: cycle.linked[number] for number in documents if number in cycle.linked}
+    # What an earlier cycle found may have been changed or removed since.
+    old = () if cycle.lists.just_searched(organisation, cycle.family) else linked
+    asked = [document for number, document in documents.items() if number in unclear or number in old]
+    there = posting.look(cycle, asked, linked) if asked else {}
+    creates: dict[int, Create] = {}
+    for number, document in documents.items():
+        in_xero = there.get(number) or posting.InXero(linked.get(number, ()))
+        action = posting.choose(cycle, document, in_xero)
+        if isinstance(action, Create):
+            # A dead document may keep its number or free it. Where trying told already, it is not tried again.
+            buried = posting.choose(cycle, document, in_xero, refused=True)
+            if isinstance(buried, Hold) and buried.message == words.get(number):
+                action = buried
+        if isinstance(action, Create):
+            creates[number] = action
+        else:
+            decided[number] = action
+    # Lock dates are people's to change at any time: read once per cycle before anything is written.
+    if creates and cycle.lists.renew(organisation, [XeroList.ORGANISATION]):
+        entries = [mapped[number][0] for number in creates]
+        batch = MapBatch(cycle.doors.installation, entries, _surroundings(cycle, entries))
+        for entry, outcome in zip(entries, map_invoices.fn(batch), strict=True):
+            mapped[entry.connectwise_id] = (entry, outcome)
+            decided[entry.connectwise_id] = outcome if isinstance(outcome, Hold) else Create(outcome)
+    else:
+        decided |= creates
+
+
+def _look_before_first_write(cycle: Cycle, organisation: str) -> None:
+    """Once per organisation: see which documents bear our links already (this audit is new, or another was lost)."""
+    tenant_id = cycle.doors.tenants[organisation]
+    if cycle.lists.was_searched(organisation, cycle.family, cycle.start_date):
+        return
+    cycle.say(f"looking for documents of ours that are in {organisation} already")
+    for page in cycle.doors.xero.sales_since(tenant_id, cycle.start_date):
+        bound = requests.owners(cycle.doors.audit, tenant_id, [document.xero_id for document in page])
+        ours = [
+            (record[1], document)
+            for document in page
+            if document.xero_id not in bound
+            and (record := cycle.doors.site.record_of(document.url)) is not None
+            and record[0] == cycle.family
+        ]
+        if cycle.writing:
+            requests.keep_found(cycle.doors.audit, tenant_id, cycle.family, ours, cycle.lease)
+        else:
+            for number, document in ours:
+                cycle.linked.setdefault(number, []).append(document)
+    cycle.lists.mark_searched(organisation, cycle.family, cycle.start_date)
+
+
+# The end
+
+
+def _fail_where_unreachable(cycle: Cycle) -> None:
+    """Say that an organisation could not be reached, after all others had their turn."""
+    for problem in cycle.closed.values():
+        if isinstance(problem, Unreachable):
+            raise problem
+
+
+def _check_counts(cycle: Cycle) -> None:
+    """Records read = outcomes recorded (promise 2)."""
+    ended = sum(cycle.counts[outcome.value] for outcome in Outcome) + cycle.counts["planned"]
+    if ended != cycle.counts["read"]:
+        raise OutcomesMissing(
+            f"{cycle.counts['read']} {cycle.family} were read but {ended} outcomes recorded; the watermark stays where "
+            "it was. This is a defect of tieout: please report it."
+        )
+
+
+def _move_watermark(cycle: Cycle, seen: Watermark, highest: datetime | None, began: datetime | None) -> None:
+    """To the lesser of the newest change seen and the start of the read by ConnectWise's clock; never back."""
+    if highest is None:
+        return
+    position = min(highest, began) if began is not None else highest
+    if seen.position is None or position > seen.position:
+        try:
+            watermark_rows.move(cycle.doors.audit, seen, position, cycle.now(), cycle.lease)
+        except WatermarkMoved:
+            # Ops reset it while this cycle ran: theirs is the later word, and the next cycle reads from there.
+            cycle.say(f"the watermark of {cycle.family} was moved meanwhile; it stays where it was put")

@@ -1,0 +1,268 @@
+"""What is the same around every family's cycle: doors, tables, lease, run, watermark block, report."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+from prefect import get_run_logger, runtime
+from prefect.exceptions import PrefectHTTPStatusError
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import IntegrityError
+
+from blocks.audit import runs
+from blocks.audit import watermarks as watermark_rows
+from blocks.audit.database import AuditUnusable, LeaseLost
+from blocks.audit.exchanges import forget_bodies
+from blocks.audit.leases import HeldLease, LeaseTaken, hold
+from blocks.doors import Doors, block_name
+from blocks.failures import CannotGoOn
+from blocks.watermarks import Watermark
+from flows.cycle import Selection, run_cycle
+from mappings.outcomes import Outcome
+from tasks.calls import Calls
+from tasks.cycle import Cycle, Mode, SuccessCache
+from tasks.lists import Lists
+from tasks.policies import ResultCache
+from tasks.reports import Progress, Reporting, report
+
+
+class SyncForm(BaseModel):
+    """What to sync. Leave everything as it is for an ordinary cycle."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    references: list[str] = Field(
+        default_factory=list,
+        title="References",
+        description="Only these records, by number or as id:123. Empty: everything changed since the last cycle.",
+    )
+    force: bool = Field(
+        default=False,
+        title="Force",
+        description="Read everything since the start date again, and send again what Xero refused.",
+    )
+    since: date | None = Field(
+        default=None, title="Since", description="With force: read records dated on or after this day."
+    )
+    mode: Literal["write", "plan"] = Field(
+        default="write",
+        title="Mode",
+        description="plan: a dry run that writes nothing and shows what would be written.",
+    )
+
+
+def run_name(family: str, form: SyncForm | Mapping[str, Any] | None, at: datetime) -> str:
+    """'invoices 2026-03-02 09:00', or the references that were asked for."""
+    given = form if isinstance(form, SyncForm) else SyncForm.model_validate(form or {})
+    mode = "plan of " if given.mode == "plan" else ""
+    if given.references:
+        more = " ..." if len(given.references) > 3 else ""
+        return f"{mode}{family} {', '.join(given.references[:3])}{more}"
+    return f"{mode}{family} {at:%Y-%m-%d %H:%M}"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a cycle ended, in the shape of contract section 5; `failed` is a sentence when it could not go on."""
+
+    family: str
+    run_id: str
+    counts: dict[str, int]
+    calls: dict[str, int]
+    seconds: float
+    exceptions: Sequence[dict[str, Any]]
+    failed: str = ""
+    exit_code: int = 0
+    cycle: Cycle | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The family's part of `sync --json`."""
+        return {
+            "family": self.family,
+            "read": self.counts.get("read", 0),
+            **{outcome.value: self.counts.get(outcome.value, 0) for outcome in Outcome},
+            "calls": self.calls,
+            "seconds": round(self.seconds, 3),
+        } | ({"failed": self.failed} if self.failed else {})
+
+
+def run_family(
+    family: str,
+    form: SyncForm,
+    open_doors: Callable[[str], Doors],
+    calls: Calls,
+    say: Callable[[str], None],
+    *,
+    cache: SuccessCache | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _known: None,
+    wait_seconds: float = 300,
+    heartbeat: Callable[..., Any] = hold,
+) -> Summary:
+    """One cycle of a family with everything around it. Never raises for what a sentence can say."""
+    began = time.monotonic()
+    run_id = uuid.uuid4().hex
+    doors: Doors | None = None
+    try:
+        doors = open_doors(run_id)
+        cycle = _cycle(family, form, doors, run_id, say)
+        cycle.cache = cache or cycle.cache
+        cycle.progress = progress
+        selection = Selection(tuple(form.references), form.force, form.since)
+        if cycle.mode == "plan":
+            run_cycle(cycle, calls, selection)
+            return _summary(cycle, began, [])
+        what = f"{family} {'of ' + ', '.join(form.references[:3]) if form.references else 'cycle'} {run_id[:8]}"
+        with heartbeat(doors.audit, f"sync:{family}", what, doors.clock, wait_seconds=wait_seconds, say=say) as lease:
+            return _under_lease(cycle, lease, calls, selection, began)
+    except (CannotGoOn, AuditUnusable, LeaseTaken, LeaseLost) as error:
+        return Summary(
+            family,
+            run_id,
+            {},
+            {
+                "connectwise": doors.connectwise.calls if doors else 0,
+                "xero": doors.xero.calls if doors else 0,
+            },
+            time.monotonic() - began,
+            [],
+            failed=str(error),
+            # An audit that cannot even be opened is a matter of configuration: nothing was done.
+            exit_code=getattr(error, "exit_code", 1 if doors is not None else 2),
+        )
+    finally:
+        if doors is not None:
+            doors.audit.close()
+
+
+def _cycle(family: str, form: SyncForm, doors: Doors, run_id: str, say: Callable[[str], None]) -> Cycle:
+    tables = doors.tables.read()
+    mode: Mode = form.mode
+    return Cycle(
+        family=family,
+        run_id=run_id,
+        mode=mode,
+        doors=doors,
+        tables=tables,
+        lists=Lists(doors),
+        start_date=tables.policy.starts(family, doors.audit.set_up_on),
+        forced=form.force or bool(form.references),
+        say=say,
+    )
+
+
+def _under_lease(cycle: Cycle, lease: HeldLease, calls: Calls, selection: Selection, began: float) -> Summary:
+    audit = cycle.doors.audit
+    cycle.lease = lease
+    flow_run = str(runtime.flow_run.id or "")
+    runs.open_run(audit, cycle.run_id, cycle.family, cycle.mode, flow_run, lease.fence, cycle.now())
+    try:
+        run_cycle(cycle, calls, selection)
+    except (CannotGoOn, AuditUnusable, LeaseLost, IntegrityError) as error:
+        runs.close_run(audit, cycle.run_id, "failed", dict(cycle.counts), str(error), cycle.now())
+        if isinstance(error, IntegrityError):
+            raise
+        return _failed(cycle, error, began)
+    runs.close_run(audit, cycle.run_id, "completed", dict(cycle.counts), "", cycle.now())
+    forget_bodies(audit, cycle.tables.policy.audit.keep_exchange_days, cycle.now())
+    return _summary(cycle, began, runs.open_exceptions(audit, [cycle.family]))
+
+
+def _summary(cycle: Cycle, began: float, exceptions: Sequence[dict[str, Any]]) -> Summary:
+    return Summary(
+        cycle.family,
+        cycle.run_id,
+        dict(cycle.counts),
+        {"connectwise": cycle.doors.connectwise.calls, "xero": cycle.doors.xero.calls},
+        time.monotonic() - began,
+        exceptions,
+        exit_code=3 if any(each["outcome"] in ("held", "rejected") for each in exceptions) else 0,
+        cycle=cycle,
+    )
+
+
+def _failed(cycle: Cycle, error: Exception, began: float) -> Summary:
+    summary = _summary(cycle, began, runs.open_exceptions(cycle.doors.audit, [cycle.family]))
+    # Something was done already: the family failed, whatever the cause.
+    code = getattr(error, "exit_code", 1) if not sum(cycle.counts.values()) else 1
+    return Summary(
+        summary.family, summary.run_id, summary.counts, summary.calls, summary.seconds, summary.exceptions,
+        failed=str(error), exit_code=code, cycle=cycle,
+    )  # fmt: skip
+
+
+# Inside a Prefect flow run
+
+
+def watermark_block(installation: str, family: str) -> str:
+    """The name of a family's watermark block."""
+    return block_name(installation, f"watermark-{family.replace('_', '-')}")
+
+
+def apply_reset(doors: Doors, installation: str, family: str, say: Callable[[str], None]) -> None:
+    """Apply what ops wrote into "Reset to" of the watermark block, and clear it."""
+    try:
+        block = Watermark.load(watermark_block(installation, family))
+    except ValueError:
+        return
+    assert isinstance(block, Watermark)
+    if block.reset_to is None:
+        return
+    wanted = block.reset_to if block.reset_to.tzinfo else block.reset_to.replace(tzinfo=UTC)
+    seen = watermark_rows.read(doors.audit, family)
+    watermark_rows.move(doors.audit, seen, wanted, doors.clock())
+    say(f"the watermark of {family} was reset to {wanted:%Y-%m-%d %H:%M:%S} UTC, as its block asks")
+    block.position, block.reset_to = wanted, None
+    block.save(watermark_block(installation, family), overwrite=True)
+
+
+def mirror_watermark(position: datetime | None, installation: str, family: str) -> None:
+    """Show the watermark in its block, where ops look for it."""
+    name = watermark_block(installation, family)
+    try:
+        block = Watermark.load(name)
+    except ValueError:
+        block = Watermark(family=family)
+    assert isinstance(block, Watermark)
+    if block.position != position or block.family != family:
+        block.position = position
+        block.save(name, overwrite=True)
+
+
+def in_flow_run(
+    family: str, form: SyncForm, installation: str, open_doors: Callable[[str], Doors], calls: Calls
+) -> Summary:
+    """A cycle inside a Prefect flow run: the watermark block before and after, success cache, artifacts."""
+    logger = get_run_logger()
+    positions: list[datetime | None] = []
+
+    def opened(run_id: str) -> Doors:
+        doors = open_doors(run_id)
+        if form.mode == "write":
+            apply_reset(doors, installation, family, logger.info)
+        return doors
+
+    cache, progress = ResultCache.of_this_run(), Progress(family)
+    summary = run_family(family, form, opened, calls, logger.info, cache=cache, progress=progress.at)
+    if summary.cycle is not None and form.mode == "write":
+        audit = summary.cycle.doors.audit
+        positions.append(watermark_rows.read(audit, family).position)
+        try:
+            mirror_watermark(positions[0], installation, family)
+        except PrefectHTTPStatusError as error:
+            # The row in the audit counts; the block is what people look at, and the next cycle shows it again.
+            logger.warning("the watermark block could not be brought up to date: %s", error)
+        calls.one(report, Reporting(summary.cycle, summary.exceptions, summary.seconds))
+        progress.end()
+        cache.forget_old(installation, summary.cycle.now())
+        audit.close()
+    for each in summary.exceptions:
+        logger.warning("%s held (%s): %s", each["reference"], each["reason"], each["message"])
+    return summary
+
+
+__all__ = ["Progress", "Summary", "SyncForm", "in_flow_run", "run_family"]

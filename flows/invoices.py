@@ -1,0 +1,49 @@
+"""Invoices: from a closed ConnectWise invoice to the same invoice in Xero."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, runtime
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from blocks.doors import load_doors
+from flows.family import SyncForm, in_flow_run, run_name
+from tasks.calls import PrefectCalls
+
+FAMILY = "invoices"
+
+
+def _run_name() -> str:
+    return run_name(FAMILY, runtime.flow_run.parameters.get("params"), runtime.flow_run.scheduled_start_time)
+
+
+@flow(
+    name="sync-invoices",
+    flow_run_name=_run_name,
+    # As many load tasks at once as Xero takes calls at once.
+    task_runner=ThreadPoolTaskRunner(max_workers=5),  # type: ignore[arg-type]  # Prefect's own two types disagree
+    persist_result=False,
+    validate_parameters=True,
+)
+def sync_invoices(params: SyncForm = SyncForm(), installation: str = "default") -> State[Any]:  # noqa: B008
+    """One cycle of invoices: read what changed in ConnectWise, write it to Xero, once, to the cent.
+
+    Args:
+        params: What to sync; leave as it is for an ordinary cycle.
+        installation: Which installation's blocks to use ([prefect] name). Leave as it is.
+    """
+    summary = in_flow_run(
+        FAMILY,
+        params,
+        installation,
+        lambda run_id: load_doors(installation, run_id, forced=params.force or bool(params.references)),
+        PrefectCalls(),
+    )
+    if summary.failed:
+        # A state, not an exception: one plain sentence, without two tracebacks around it.
+        return Failed(message=summary.failed, data=summary)
+    counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items() if count)
+    return Completed(message=counts or "nothing to do", data=summary)

@@ -1,0 +1,205 @@
+"""One cycle of one family: what every step of it needs to know, handed from step to step."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import simplejson
+
+from blocks.audit import runs
+from blocks.audit.leases import HeldLease
+from blocks.audit.runs import Result
+from blocks.doors import Doors
+from blocks.failures import LimitReached, Unreachable
+from mappings.connectwise import Invoice, SourceInvoice
+from mappings.links import xero_link
+from mappings.money import plain
+from mappings.outcomes import EXPLANATIONS, WAITING, Hold, Outcome
+from mappings.plans import Adopt, Create
+from mappings.surroundings import Tables
+from mappings.xero import Document, Found
+from tasks.lists import Lists
+
+Mode = Literal["write", "plan"]
+
+
+class SuccessCache(Protocol):
+    """Remembers successes under a key, for a retry of the same run; the audit is the guard, this is convenience."""
+
+    def keep(self, key: str, value: dict[str, str], /) -> None:
+        """Remember a success."""
+        ...
+
+
+class NoCache:
+    """A cache that forgets: everything must work with it."""
+
+    def keep(self, _key: str, _value: dict[str, str], /) -> None:
+        """Forget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record on its way through a cycle: the raw rows as read, and the header once it is understood."""
+
+    connectwise_id: int
+    reference: str
+    raw: dict[str, Any]
+    header: Invoice | None = None
+    seen: str = ""
+    source: SourceInvoice | None = None
+
+    @property
+    def copy(self) -> str:
+        """The record as JSON text, for as long as it waits; '' for one of which no more than the id is known."""
+        return simplejson.dumps(self.raw, use_decimal=True) if self.raw else ""
+
+
+@dataclass
+class Cycle:
+    """The running cycle. Not a value: it counts, and it knows the lease that every commit is checked against.
+
+    `planned`, `told`, `dealt_with` and `linked` are what a dry run (mode "plan") collects instead of writing.
+    `settled` are the outcomes of records that this cycle settled out of an earlier one's requests; `closed` the
+    organisations whose part of the cycle is over, and why.
+    """
+
+    family: str
+    run_id: str
+    mode: Mode
+    doors: Doors
+    tables: Tables
+    lists: Lists
+    start_date: date
+    lease: HeldLease | None = None
+    forced: bool = False
+    cache: SuccessCache = field(default_factory=NoCache)
+    say: Callable[[str], None] = logging.getLogger(__name__).info
+    progress: Callable[[int, int], None] = lambda _done, _known: None
+    counts: Counter[str] = field(default_factory=Counter)
+    planned: list[Create | Adopt] = field(default_factory=list)
+    told: list[Result] = field(default_factory=list)
+    dealt_with: set[int] = field(default_factory=set)
+    linked: dict[int, list[Found]] = field(default_factory=dict)
+    entries: dict[int, Entry] = field(default_factory=dict)
+    settled: dict[int, Outcome] = field(default_factory=dict)
+    closed: dict[str, LimitReached | Unreachable] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.lists.keeps = self.writing
+
+    def now(self) -> datetime:
+        """The cycle's time, UTC and aware."""
+        return self.doors.clock()
+
+    @cached_property
+    def writing(self) -> bool:
+        """False for a dry run: nothing is written anywhere."""
+        return self.mode == "write"
+
+    def record(self, results: Iterable[Result]) -> list[Result]:
+        """Store outcomes in a transaction of their own, and count them."""
+        kept = list(results)
+        if self.writing:
+            runs.record(self.doors.audit, self.run_id, kept, self.now(), self.lease)
+        else:
+            # A dry run stores nothing, so it has to remember what it would have stored.
+            self.told += kept
+            self.dealt_with.update(result.connectwise_id for result in kept)
+        self.count(kept)
+        return kept
+
+    def count(self, results: Iterable[Result]) -> None:
+        """Count outcomes that are stored already.
+
+        A record that this cycle settled first and then came upon again counts once: by its later outcome, unless
+        that says no more than that nothing is left to do.
+        """
+        for result in results:
+            earlier = self.settled.pop(result.connectwise_id, None)
+            if earlier is not None:
+                self.counts["read"] -= 1
+                if result.outcome is Outcome.UNCHANGED:
+                    continue
+                self.counts[earlier.value] -= 1
+            self.counts[result.outcome.value] += 1
+        self.progress(sum(self.counts[outcome.value] for outcome in Outcome), self.counts["read"])
+
+    def reach(self, organisation: str, step: Callable[[], object]) -> bool:
+        """Carry out a step that calls Xero for one organisation; False when it could not be.
+
+        A limit or an outage ends that organisation's part of the cycle and nobody else's: what is left of it is
+        left to a later cycle.
+        """
+        if organisation in self.closed:
+            return False
+        try:
+            step()
+        except (LimitReached, Unreachable) as problem:
+            self.close(organisation, problem)
+            return False
+        return True
+
+    def close(self, organisation: str, problem: LimitReached | Unreachable) -> None:
+        """End an organisation's part of this cycle."""
+        if self.closed.setdefault(organisation, problem) is problem:
+            self.say(f"{str(problem).rstrip('.')}; what is left of {organisation} is left to a later cycle")
+
+    def result(
+        self,
+        entry: Entry,
+        outcome: Outcome,
+        hold: Hold | None = None,
+        document: Document | None = None,
+        xero_id: str = "",
+        body: str = "",
+        tried_at: datetime | None = None,
+        organisation: str = "",
+    ) -> Result:
+        """The outcome of a record with everything that people and later cycles need of it."""
+        header = entry.header
+        organisation = document.organisation if document else organisation
+        amount, currency = "", ""
+        if document is not None:
+            amount, currency = plain(document.total), document.currency
+        elif header is not None:
+            amount, currency = plain(header.total), header.currency.currency_code
+        return Result(
+            family=self.family,
+            connectwise_id=entry.connectwise_id,
+            reference=entry.reference,
+            outcome=outcome,
+            organisation=organisation,
+            reason=hold.reason if hold else None,
+            value=hold.value if hold else "",
+            message=hold.message if hold else "",
+            fix=hold.fix if hold else "",
+            amount=amount,
+            currency=currency,
+            xero_id=xero_id,
+            connectwise_url=self.doors.site.link(self.family, entry.connectwise_id),
+            xero_url=self.xero_url(organisation, xero_id) if xero_id else "",
+            rows_used=document.rows_used if document else (),
+            waits_on=[name.value for name in hold.waits_on] if hold else (),
+            seen=entry.seen,
+            body=body,
+            copy=entry.copy if outcome in WAITING else "",
+            tried_at=tried_at,
+        )
+
+    def hold(self, entry: Entry, hold: Hold, document: Document | None = None, organisation: str = "") -> Result:
+        """A record that is not posted, and why: held, deferred where waiting is the cure, or skipped by policy."""
+        outcome = Outcome.HELD if EXPLANATIONS[hold.reason].needs_people else Outcome.DEFERRED
+        if hold.skip:
+            outcome = Outcome.SKIPPED
+        return self.result(entry, outcome, hold, document, organisation=organisation)
+
+    def xero_url(self, organisation: str, xero_id: str) -> str:
+        """The page of a document in Xero."""
+        return xero_link(self.doors.xero.api_url, self.lists.short_code(organisation), xero_id)

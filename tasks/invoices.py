@@ -1,0 +1,197 @@
+"""Extract, map and load for invoices: thin tasks over the clients and the pure mapping."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import simplejson
+from prefect import task
+from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
+from pydantic import ValidationError
+
+from blocks.audit.runs import Result
+from blocks.connectwise.client import Page, Pages
+from mappings.connectwise import Invoice, SourceInvoice, describe, read_json, seen_digest
+from mappings.invoices import FAMILY, to_xero_invoice
+from mappings.outcomes import Hold, Reason
+from mappings.plans import Create
+from mappings.surroundings import Surroundings
+from mappings.xero import Document
+from tasks import posting
+from tasks.cycle import Cycle, Entry
+from tasks.policies import RETRIES, RETRY_DELAYS, batch_name, map_key, worth_a_retry
+
+
+class Reading:
+    """A list that is being read, page by page. (A plain class: Prefect does not look inside.)"""
+
+    verb = "read invoices"
+
+    def __init__(self, pages: Pages, references: Sequence[str]) -> None:
+        self.pages = pages
+        self.references = references
+
+
+class Detailing:
+    """Headers whose rows are read."""
+
+    verb = "read lines of"
+
+    def __init__(self, cycle: Cycle, entries: Sequence[Entry]) -> None:
+        self.cycle = cycle
+        self.entries = entries
+        self.references = [entry.reference for entry in entries]
+
+
+class MapBatch:
+    """Records to be mapped in the same surroundings; `digest` names all arguments of the mapping."""
+
+    verb = "map"
+    family = FAMILY
+
+    def __init__(self, installation: str, entries: Sequence[Entry], surroundings: Surroundings) -> None:
+        self.installation = installation
+        self.entries = entries
+        self.surroundings = surroundings
+        self.references = [entry.reference for entry in entries]
+
+    @property
+    def digest(self) -> str:
+        """Names every argument of this mapping."""
+        digest = hashlib.sha256(self.surroundings.digest.encode())
+        for entry in self.entries:
+            if entry.source is not None:
+                digest.update(entry.source.digest.encode())
+        return digest.hexdigest()
+
+
+class Loading:
+    """New documents of one organisation: one call, or several where a run is large."""
+
+    verb = "load"
+
+    def __init__(self, cycle: Cycle, creates: Sequence[Create]) -> None:
+        self.cycle = cycle
+        self.creates = creates
+        self.references = [each.document.reference for each in creates]
+
+
+@task(
+    task_run_name=batch_name,
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_condition_fn=worth_a_retry,
+)
+def extract_invoices(batch: Reading) -> Page:
+    """The next page of invoice headers, raw."""
+    return batch.pages.fetch()
+
+
+@task(
+    task_run_name=batch_name,
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_condition_fn=worth_a_retry,
+)
+def extract_lines(batch: Detailing) -> list[Entry | tuple[Entry, Hold]]:
+    """The same records with their time, expenses and products; with a reason where a row cannot be read."""
+    rows = batch.cycle.doors.connectwise.invoice_rows([entry.connectwise_id for entry in batch.entries])
+    return [
+        whole_of(
+            entry,
+            time=rows.time.get(entry.connectwise_id, []),
+            expenses=rows.expenses.get(entry.connectwise_id, []),
+            products=rows.products.get(entry.connectwise_id, []),
+        )
+        for entry in batch.entries
+    ]
+
+
+@task(
+    task_run_name=batch_name,
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=map_key),
+    persist_result=True,
+    result_serializer="compressed/pickle",
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_condition_fn=worth_a_retry,
+)
+def map_invoices(batch: MapBatch) -> list[Document | Hold]:
+    """The Xero document of each record, or why there is none yet."""
+    return [to_xero_invoice(entry.source, batch.surroundings) for entry in batch.entries if entry.source is not None]
+
+
+map_many = map_invoices.with_options(cache_policy=NO_CACHE, persist_result=False)
+"""The same for a chunk of a large run: mapping again is quicker than reading it back (docs/decisions/0007)."""
+
+
+@task(
+    task_run_name=batch_name,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_condition_fn=worth_a_retry,
+)
+def load_invoices(batch: Loading) -> list[Result]:
+    """Write new invoices of one organisation; each success is cached under its own key."""
+    results: list[Result] = []
+    for start in range(0, len(batch.creates), posting.BATCH):
+        results += posting.create(batch.cycle, batch.creates[start : start + posting.BATCH])
+    return results
+
+
+def header_of(raw: dict[str, Any]) -> Entry | tuple[Entry, Hold]:
+    """A raw header as an entry; with the reason where it cannot be read."""
+    connectwise_id, number = describe(raw)
+    try:
+        header = Invoice.model_validate(raw)
+    except ValidationError as error:
+        # Without an id it still needs one of its own to be told apart by: a negative one, ConnectWise has none.
+        own = connectwise_id or -zlib.crc32(simplejson.dumps(raw, use_decimal=True, sort_keys=True).encode())
+        return Entry(own, number, {"header": raw}), _unreadable(number, error)
+    return Entry(header.id, header.invoice_number, {"header": raw}, header, seen_digest(header))
+
+
+def from_copy(text: str) -> Entry | tuple[Entry, Hold]:
+    """A waiting record from its stored copy. One that was kept without its rows has no `source`: they must be read."""
+    raw = read_json(text)
+    header = raw.pop("header")
+    return understood(header, **raw) if raw else header_of(header)
+
+
+def understood(raw_header: dict[str, Any], **rows: list[dict[str, Any]]) -> Entry | tuple[Entry, Hold]:
+    """A header with its rows as one record; with the reason where any of them cannot be read."""
+    found = header_of(raw_header)
+    if isinstance(found, tuple):
+        entry, hold = found
+        return Entry(entry.connectwise_id, entry.reference, {"header": raw_header, **rows}, None, entry.seen), hold
+    return whole_of(found, **rows)
+
+
+def whole_of(entry: Entry, **rows: list[dict[str, Any]]) -> Entry | tuple[Entry, Hold]:
+    """A record whose header is understood, with its rows."""
+    raw = entry.raw | rows
+    whole = Entry(entry.connectwise_id, entry.reference, raw, entry.header, entry.seen)
+    try:
+        source = SourceInvoice.model_validate({"header": entry.header, **rows})
+    except ValidationError as error:
+        return whole, _unreadable(entry.reference, error)
+    return Entry(entry.connectwise_id, entry.reference, raw, entry.header, entry.seen, source)
+
+
+def _unreadable(number: str, error: ValidationError) -> Hold:
+    first = error.errors(include_url=False)[0]
+    field = "/".join(str(part) for part in first["loc"])
+    given = str(first.get("input"))[:60]
+    return Hold(
+        Reason.UNREADABLE_RECORD,
+        field,
+        f"Invoice {number or '(without a number)'}: {field} cannot be read ({first['msg']}; it says {given!r}).",
+        f"Correct {field} of the invoice in ConnectWise.",
+    )

@@ -1,0 +1,228 @@
+"""Reference lists: read when first needed, kept in the audit, renewed daily or when something is missing in one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import simplejson
+
+from blocks.audit import lists as kept_lists
+from blocks.doors import Doors
+from mappings.connectwise import Company, TaxCode
+from mappings.outcomes import XeroList
+from mappings.xero import Account, Books, Contact, ContactBook, Organisation, TaxRate
+
+GOOD_FOR = timedelta(days=1)
+OVERLAP = timedelta(minutes=10)
+ALWAYS = (XeroList.ORGANISATION, XeroList.ACCOUNTS, XeroList.TAX_RATES, XeroList.CONTACTS)
+"""Lists that every mapping needs; currencies are asked for when a foreign document comes along."""
+CONNECTWISE = "connectwise"
+
+
+class Lists:
+    """All reference lists for one cycle. A list is read at most once per cycle beyond its first use.
+
+    `keeps` is False in a dry run: nothing is stored, and what was read is known to this cycle alone.
+    """
+
+    def __init__(self, doors: Doors) -> None:
+        self.keeps = True
+        self._doors = doors
+        self._text: dict[tuple[str, str], str] = {}
+        self._renewed: set[tuple[str, XeroList]] = set()
+        self._books: dict[str, Books] = {}
+        self._tax_codes: dict[int, TaxCode] | None = None
+        self._companies: dict[int, Company | None] = {}
+        self._searched: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    def books(self, organisations: Iterable[str]) -> Mapping[str, Books]:
+        """The books of these organisations; whatever is not kept, or is older than a day, is read now."""
+        for name in organisations:
+            tenant_id = self._doors.tenants.get(name)
+            if tenant_id is None or name in self._books:
+                continue
+            for which in ALWAYS:
+                self._load(tenant_id, which)
+            self._load(tenant_id, XeroList.CURRENCIES, only_kept=True)
+            self._books[name] = self._build(tenant_id)
+        return self._books
+
+    def renew(self, organisation: str, names: Iterable[XeroList]) -> bool:
+        """Read these lists anew, each once per cycle; True when any of them differs from what was known."""
+        tenant_id = self._doors.tenants.get(organisation)
+        if tenant_id is None:
+            return False
+        with self._lock:
+            due = [name for name in dict.fromkeys(names) if (tenant_id, name) not in self._renewed]
+            changed = False
+            try:
+                for name in due:
+                    before = self._text.get((tenant_id, name.value))
+                    self._read(tenant_id, name)
+                    changed |= before != self._text[(tenant_id, name.value)]
+            finally:
+                # Also when the second of two lists could not be had: the first one counts as renewed.
+                if changed and organisation in self._books:
+                    self._books[organisation] = self._build(tenant_id)
+        return changed
+
+    def expire(self, organisation: str) -> None:
+        """After a refusal: what we know of the organisation may be out of date."""
+        tenant_id = self._doors.tenants.get(organisation, "")
+        kept_lists.expire(self._doors.audit, _scope(tenant_id), self._doors.clock() - 2 * GOOD_FOR)
+
+    def was_searched(self, organisation: str, family: str, since: date) -> bool:
+        """Whether the organisation was searched for documents of ours that are dated `since` or later."""
+        if self.just_searched(organisation, family):
+            return True
+        scope = _scope(self._doors.tenants[organisation])
+        known = kept_lists.kept(self._doors.audit, scope, f"searched:{family}")
+        return known is not None and known.text <= since.isoformat()
+
+    def just_searched(self, organisation: str, family: str) -> bool:
+        """Whether that was in this very cycle."""
+        return (organisation, family) in self._searched
+
+    def mark_searched(self, organisation: str, family: str, since: date) -> None:
+        """Note that it was searched."""
+        self._searched.add((organisation, family))
+        scope = _scope(self._doors.tenants[organisation])
+        self._keep(scope, f"searched:{family}", since.isoformat(), self._doors.clock())
+
+    def short_code(self, organisation: str) -> str:
+        """The organisation's code in Xero's deep links; '' while its lists were never read."""
+        books = self._books.get(organisation)
+        if books is not None:
+            return books.organisation.short_code
+        tenant_id = self._doors.tenants.get(organisation, "")
+        known = kept_lists.kept(self._doors.audit, _scope(tenant_id), XeroList.ORGANISATION.value)
+        return Organisation.parse(json.loads(known.text)).short_code if known else ""
+
+    def tax_codes(self) -> Mapping[int, TaxCode]:
+        """ConnectWise's tax codes by id, read once a day."""
+        if self._tax_codes is None:
+            known = kept_lists.kept(self._doors.audit, CONNECTWISE, "tax_codes")
+            if known is None or self._is_old(known.read_at):
+                text = _dump(self._doors.connectwise.tax_codes())
+                self._keep(CONNECTWISE, "tax_codes", text, self._doors.clock())
+            else:
+                text = known.text
+            codes = (TaxCode.model_validate(given) for given in json.loads(text))
+            self._tax_codes = {code.id: code for code in codes}
+        return self._tax_codes
+
+    def companies(self, ids: Iterable[int]) -> Mapping[int, Company]:
+        """ConnectWise companies by id, each read once a day; those that are gone are absent."""
+        wanted = list(dict.fromkeys(ids))
+        if any(number not in self._companies for number in wanted):
+            known = kept_lists.kept(self._doors.audit, CONNECTWISE, "companies")
+            since = self._doors.clock()
+            if known is not None and not self._is_old(known.read_at):
+                since = known.read_at
+                for number, given in json.loads(known.text).items():
+                    self._companies.setdefault(int(number), Company.model_validate(given) if given else None)
+            missing = [number for number in wanted if number not in self._companies]
+            if missing:
+                found = (Company.model_validate(given) for given in self._doors.connectwise.companies(missing))
+                self._companies |= dict.fromkeys(missing) | {company.id: company for company in found}
+                # Kept since the oldest of them was read, so that each is renewed in time.
+                text = _dump({n: company and company.model_dump() for n, company in self._companies.items()})
+                self._keep(CONNECTWISE, "companies", text, since)
+        return {number: company for number in wanted if (company := self._companies[number]) is not None}
+
+    def _keep(self, scope: str, name: str, text: str, read_at: datetime) -> None:
+        if self.keeps:
+            kept_lists.keep(self._doors.audit, scope, name, text, read_at)
+
+    def _load(self, tenant_id: str, name: XeroList, only_kept: bool = False) -> None:
+        known = kept_lists.kept(self._doors.audit, _scope(tenant_id), name.value)
+        if known is not None and (only_kept or not self._is_old(known.read_at)):
+            self._text[(tenant_id, name.value)] = known.text
+        elif not only_kept:
+            self._read(tenant_id, name)
+
+    def _read(self, tenant_id: str, name: XeroList) -> None:
+        xero = self._doors.xero
+        now = self._doors.clock()
+        if name is XeroList.CONTACTS:
+            text = self._read_contacts(tenant_id)
+        else:
+            read = {
+                XeroList.ORGANISATION: xero.organisation,
+                XeroList.ACCOUNTS: xero.accounts,
+                XeroList.TAX_RATES: xero.tax_rates,
+                XeroList.CURRENCIES: xero.currencies,
+            }[name]
+            text = _dump(_lean(name, read(tenant_id)))
+        self._text[(tenant_id, name.value)] = text
+        self._renewed.add((tenant_id, name))
+        self._keep(_scope(tenant_id), name.value, text, now)
+
+    def _read_contacts(self, tenant_id: str) -> str:
+        """Contacts are many: within a day only those that changed are asked for, and laid over the kept ones."""
+        known = kept_lists.kept(self._doors.audit, _scope(tenant_id), XeroList.CONTACTS.value)
+        if known is None or self._is_old(known.read_at):
+            found = self._doors.xero.contacts(tenant_id)
+        else:
+            changed = self._doors.xero.contacts(tenant_id, changed_since=known.read_at - OVERLAP)
+            merged = {given.get("ContactID"): given for given in json.loads(known.text)}
+            merged.update({given.get("ContactID"): given for given in changed})
+            found = list(merged.values())
+        return _dump(_lean(XeroList.CONTACTS, found))
+
+    def _is_old(self, read_at: datetime) -> bool:
+        return self._doors.clock() - read_at >= GOOD_FOR
+
+    def _build(self, tenant_id: str) -> Books:
+        def listed(name: XeroList) -> Any:
+            return json.loads(self._text.get((tenant_id, name.value), "[]"), parse_float=Decimal)
+
+        accounts = [Account.parse(given) for given in listed(XeroList.ACCOUNTS)]
+        rates = [TaxRate.parse(given) for given in listed(XeroList.TAX_RATES)]
+        digest = hashlib.blake2b(digest_size=16)
+        for name in XeroList:
+            digest.update(self._text.get((tenant_id, name.value), "").encode())
+        return Books(
+            tenant_id=tenant_id,
+            organisation=Organisation.parse(listed(XeroList.ORGANISATION)),
+            # A deleted account may share its code with the one that took its place.
+            accounts={account.code: account for account in sorted(accounts, key=lambda one: one.status == "ACTIVE")},
+            tax_rates={rate.tax_type: rate for rate in sorted(rates, key=lambda one: one.status == "ACTIVE")},
+            currencies=frozenset(given.get("Code", "") for given in listed(XeroList.CURRENCIES)),
+            contacts=ContactBook.of(Contact.parse(given) for given in listed(XeroList.CONTACTS)),
+            digest=digest.hexdigest(),
+        )
+
+
+KEEP: dict[XeroList, tuple[str, ...]] = {
+    XeroList.ACCOUNTS: ("Code", "Name", "Type", "Status", "TaxType", "SystemAccount", "Class"),
+    XeroList.TAX_RATES: (
+        "TaxType", "Name", "EffectiveRate", "Status", "CanApplyToAssets", "CanApplyToEquity", "CanApplyToExpenses",
+        "CanApplyToLiabilities", "CanApplyToRevenue",
+    ),
+    XeroList.CONTACTS: ("ContactID", "Name", "AccountNumber", "ContactStatus"),
+    XeroList.CURRENCIES: ("Code",),
+    XeroList.ORGANISATION: ("Name", "BaseCurrency", "ShortCode", "PeriodLockDate", "EndOfYearLockDate"),
+}  # fmt: skip
+"""What is kept of each list: what mapping asks of it, and nothing that changes with every document."""
+
+
+def _lean(name: XeroList, given: Any) -> Any:
+    if isinstance(given, list):
+        return [_lean(name, element) for element in given]
+    return {field: given[field] for field in KEEP[name] if field in given}
+
+
+def _scope(tenant_id: str) -> str:
+    return f"xero:{tenant_id}"
+
+
+def _dump(value: Any) -> str:
+    return simplejson.dumps(value, use_decimal=True, sort_keys=True)

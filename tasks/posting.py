@@ -1,0 +1,542 @@
+"""Writing documents to Xero so that whatever is killed, lost or repeated, each is there once.
+
+The order never changes: store the request, send its exact bytes, match the answer, bind and record in one
+transaction. When an answer is missing or unclear, the records are looked up before anything else is done with them.
+Every family that creates documents comes through here.
+
+| what a call ends with | its records |
+|---|---|
+| an answer, accepted | bound, posted |
+| an answer, refused | rejected; when their number is taken, looked up |
+| an answer that cannot be told apart | looked up; what is not there goes out alone |
+| a definite no to all of it | split in halves until the one that is meant stands alone |
+| no answer, or an unclear one | looked up; what is not there goes out once more under a new key, then in halves |
+| a limit, or nobody answers the look-up either | stay unsettled, deferred; the next cycle begins with them |
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from blocks.audit import requests, runs
+from blocks.audit.requests import Occupied, RowOfRequest, StoredRequest
+from blocks.audit.runs import Result
+from blocks.failures import LimitReached, Unreachable
+from blocks.xero.client import KEY_LASTS, BatchRefused, Element, FateUnknown
+from mappings import checks
+from mappings.money import plain
+from mappings.outcomes import Hold, Outcome, Reason
+from mappings.plans import Action, Adopt, Bound, Create, decide
+from mappings.xero import Document, Found, fold, write_json
+from tasks.cycle import Cycle, Entry
+from tasks.policies import load_key
+
+BATCH = 50
+"""Documents per call (xero.md, 3.3)."""
+ROUNDS = 8
+"""How often one record is sent in one cycle, looked up each time: enough to halve a batch down to the one document
+that Xero stumbles over.
+"""
+OUTAGE = 4
+"""So many writes in a row without a clear answer are no single document's fault."""
+
+PATHS = {"invoices": ("Invoices", "summarizeErrors=false&unitdp=4")}
+"""The collection that a family's documents are created in, and the parameters of every write."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Documents of one organisation that are to be sent; `rounds` counts how often their fate was in doubt."""
+
+    documents: Sequence[Document]
+    rounds: int = 0
+
+
+@dataclass(slots=True)
+class _Settled:
+    """What became of a request: outcomes (stored), and what has to be sent again under a new key."""
+
+    results: list[Result] = field(default_factory=list)
+    again: list[_Batch] = field(default_factory=list)
+    in_doubt: bool = False
+
+
+# Writing
+
+
+def create(cycle: Cycle, creates: Sequence[Create]) -> list[Result]:
+    """Write new documents of one organisation, at most 50; every one of them ends in an outcome that is stored.
+
+    Left without an outcome is only what was never sent because Xero stopped answering: the cycle then fails as a
+    whole. Raises NotConfigured (the connection itself is refused), LeaseLost, AuditUnusable.
+    """
+    results: list[Result] = []
+    organisation = creates[0].document.organisation
+    waiting = deque([_Batch([each.document for each in creates])])
+    in_a_row = 0
+    while waiting:
+        batch = waiting.popleft()
+        if organisation in cycle.closed or batch.rounds >= ROUNDS:
+            results += _put_off(cycle, batch)
+            continue
+        settled = _attempt(cycle, batch)
+        results += settled.results
+        waiting.extend(settled.again)
+        in_a_row = in_a_row + 1 if settled.in_doubt else 0
+        if in_a_row == OUTAGE:
+            cycle.close(organisation, Unreachable(f"Xero gives no clear answer to any write to {organisation}."))
+    _remember(cycle, [result for result in results if result.outcome is Outcome.POSTED], creates)
+    return results
+
+
+def _attempt(cycle: Cycle, batch: _Batch) -> _Settled:
+    """One request for one batch, stored before it is sent."""
+    path, parameters = PATHS[cycle.family]
+    try:
+        request = requests.store(
+            cycle.doors.audit,
+            cycle.run_id,
+            "PUT",
+            f"{path}?{parameters}",
+            write_json({path: [document.body() for document in batch.documents]}).encode(),
+            batch.documents,
+            cycle.now(),
+            cycle.lease,
+        )
+    except Occupied:
+        return _without_occupied(cycle, batch)
+    return _send(cycle, request, batch.rounds)
+
+
+def _without_occupied(cycle: Cycle, batch: _Batch) -> _Settled:
+    """Some record was bound meanwhile (an earlier attempt of this very task, another cycle), or is in doubt."""
+    audit, ids = cycle.doors.audit, [document.connectwise_id for document in batch.documents]
+    bound = requests.bound(audit, cycle.family, ids)
+    standings = runs.standings(audit, cycle.family, ids)
+    in_doubt = requests.unsettled_ids(audit, cycle.family)
+    told: list[Result] = []
+    known: list[Result] = []
+    free: list[Document] = []
+    for document in batch.documents:
+        number, entry = document.connectwise_id, entry_of(cycle, document)
+        if number in bound:
+            here = standings[number].run_id == cycle.run_id if number in standings else False
+            outcome = Outcome.POSTED if here and standings[number].outcome is Outcome.POSTED else Outcome.UNCHANGED
+            result = cycle.result(entry, outcome, None, document, bound[number].xero_id)
+            (told if outcome is Outcome.POSTED else known).append(result)
+        elif number in in_doubt:
+            known.append(cycle.hold(entry, Hold(Reason.UNSETTLED), document))
+        else:
+            free.append(document)
+    _record(cycle, known)
+    return _Settled(told + known, [_Batch(free, batch.rounds)] if free else [])
+
+
+def _send(cycle: Cycle, request: StoredRequest, rounds: int) -> _Settled:
+    """Send a stored request and take in its answer, whatever it is: the table at the head of this file."""
+    try:
+        elements = cycle.doors.xero.write(
+            request.tenant_id,
+            request.method,
+            request.path,
+            request.body,
+            request.idempotency_key,
+            [row.reference for row in request.rows],
+            request.stored_at,
+        )
+    except BatchRefused as refused:
+        return _refused(cycle, request, refused.words, rounds)
+    except FateUnknown as unknown:
+        settled = _looked_up(cycle, request, request.rows, rounds, str(unknown))
+        settled.in_doubt = True
+        return settled
+    except LimitReached as limit:
+        # An attempt before this one may have got through without an answer, so the rows stay unsettled.
+        cycle.close(request.organisation, limit)
+        return _Settled(_deferred(cycle, [row.document for row in request.rows], _limit(limit)))
+    return _answered(cycle, request, elements, rounds)
+
+
+def _answered(cycle: Cycle, request: StoredRequest, elements: Sequence[Element], rounds: int) -> _Settled:
+    """Bind what was accepted, record what was refused, in one transaction; look up what is still unclear."""
+    matched, unclear = match(request.rows, elements)
+    accepted = [(row.document, element.found) for row, element in matched if element.accepted]
+    refused = [(row, "; ".join(element.errors)) for row, element in matched if not element.accepted]
+    taken = {row.connectwise_id: words for row, words in refused if _number_is_taken(words)}
+    results = [_posted(cycle, document, found) for document, found in accepted]
+    results += _rejected(cycle, [(row.document, words) for row, words in refused if row.connectwise_id not in taken])
+    _commit(cycle, request, accepted, results, [result.connectwise_id for result in results], "answered")
+    settled = _Settled(results)
+    for rows, why in (
+        ([row for row, _ in refused if row.connectwise_id in taken], "its number is taken"),
+        (unclear, "an answer could not be told apart"),
+    ):
+        if rows:
+            more = _looked_up(cycle, request, rows, rounds, why, taken)
+            settled.results += more.results
+            # Alone, Xero's words can only mean one record.
+            settled.again += [_Batch([document], batch.rounds) for batch in more.again for document in batch.documents]
+    return settled
+
+
+def match(
+    rows: Sequence[RowOfRequest], elements: Sequence[Element]
+) -> tuple[list[tuple[RowOfRequest, Element]], list[RowOfRequest]]:
+    """Pair the rows of a request with the elements of its answer, by link, then by number; and the rows left over.
+
+    Rows and elements that are left over belong together when the counts agree and there is one of each, or Xero
+    refuses all of them in the same words. Never by position: the order of an answer is not promised (xero.md, 3.3).
+    """
+    by_url = {row.url: row for row in rows}
+    by_number = {fold(row.number): row for row in rows}
+    pairs: dict[int, tuple[RowOfRequest, Element]] = {}
+    strangers: list[Element] = []
+    ambiguous: set[int] = set()
+    for element in elements:
+        row = by_url.get(element.found.url) or by_number.get(fold(element.found.number))
+        if row is None:
+            strangers.append(element)
+        elif row.connectwise_id in pairs:
+            ambiguous.add(row.connectwise_id)
+        else:
+            pairs[row.connectwise_id] = (row, element)
+    for connectwise_id in ambiguous:
+        del pairs[connectwise_id]
+    left = [row for row in rows if row.connectwise_id not in pairs]
+    alike = len({element.errors for element in strangers}) == 1 and not any(each.accepted for each in strangers)
+    if len(elements) == len(rows) and len(left) == len(strangers) and (alike or len(left) == 1):
+        return [*pairs.values(), *zip(left, strangers, strict=True)], []
+    return list(pairs.values()), left
+
+
+def _refused(cycle: Cycle, request: StoredRequest, words: str, rounds: int) -> _Settled:
+    """A definite no to the whole call: nothing was written."""
+    ids = [row.connectwise_id for row in request.rows]
+    documents = [row.document for row in request.rows]
+    if len(documents) > 1:
+        return _Settled(_sent_anew(cycle, request, documents, "refused, split"), _halves(documents, rounds))
+    if _number_is_taken(words):
+        return _looked_up(cycle, request, request.rows, rounds, words, {ids[0]: words})
+    results = _rejected(cycle, [(documents[0], words)])
+    _commit(cycle, request, [], results, ids, "refused")
+    return _Settled(results)
+
+
+def _looked_up(
+    cycle: Cycle,
+    request: StoredRequest,
+    rows: Sequence[RowOfRequest],
+    rounds: int,
+    why: str,
+    taken: Mapping[int, str] | None = None,
+) -> _Settled:
+    """Look the records of these rows up, and settle them by what is there.
+
+    `taken`: those that Xero refused because of their number, with its words; they were not written. The fate of the
+    others is unknown, so a document with our link is the one that we wrote.
+    """
+    documents = [row.document for row in rows]
+    there: dict[int, InXero] = {}
+    # People have had the time to give a document another number since an earlier cycle wrote it.
+    by_link = request.run_id != cycle.run_id
+    if not cycle.reach(request.organisation, lambda: there.update(look(cycle, documents, by_link=by_link))):
+        closed = cycle.closed[request.organisation]
+        hold = _limit(closed) if isinstance(closed, LimitReached) else Hold(Reason.UNSETTLED, why)
+        return _Settled(_deferred(cycle, documents, hold))
+    bindings: list[tuple[Document, Found]] = []
+    results: list[Result] = []
+    absent: list[Document] = []
+    refused: list[tuple[Document, str]] = []
+    for document in documents:
+        words = (taken or {}).get(document.connectwise_id)
+        found = there[document.connectwise_id]
+        written = [other for other in found.own if other.live and other.url == document.url]
+        if words is None and len(written) == 1:
+            bindings.append((document, written[0]))
+            results.append(_posted(cycle, document, written[0]))
+            continue
+        action = choose(cycle, document, found, refused=words is not None)
+        if isinstance(action, Adopt):
+            bindings.append((document, action.found))
+            # Our own link on it: we wrote it, and its answer was lost long ago.
+            outcome = Outcome.POSTED if action.found.url == document.url else Outcome.UNCHANGED
+            results.append(cycle.result(entry_of(cycle, document), outcome, None, document, action.found.xero_id))
+        elif isinstance(action, Hold):
+            results.append(cycle.hold(entry_of(cycle, document), action, document))
+        elif words is not None:
+            refused.append((document, words))
+        else:
+            absent.append(document)
+    results += _rejected(cycle, refused)
+    _commit(cycle, request, bindings, results, [result.connectwise_id for result in results], "looked up")
+    results += _sent_anew(cycle, request, absent, "looked up, not there")
+    if rounds == 0 or len(absent) < 2:
+        # The first time it may have been anything; a single document that fails again is put off.
+        return _Settled(results, [_Batch(absent, 1 if rounds == 0 else ROUNDS)] if absent else [])
+    return _Settled(results, _halves(absent, rounds + 1))
+
+
+def _halves(documents: Sequence[Document], rounds: int) -> list[_Batch]:
+    middle = len(documents) // 2
+    return [_Batch(documents[:middle], rounds), _Batch(documents[middle:], rounds)]
+
+
+def _sent_anew(cycle: Cycle, request: StoredRequest, documents: Sequence[Document], how: str) -> list[Result]:
+    """Settle rows of which nothing came, so that they may go out again under a new key.
+
+    In an earlier cycle's request they belong to records that may not come by any more: those wait from now on,
+    unless they waited before.
+    """
+    waits: list[Result] = []
+    if request.run_id != cycle.run_id:
+        new = [document for document in documents if document.connectwise_id not in cycle.entries]
+        waits = [cycle.hold(entry_of(cycle, document), Hold(Reason.UNSETTLED), document) for document in new]
+    _commit(cycle, request, [], waits, [document.connectwise_id for document in documents], how)
+    return waits
+
+
+# What is in Xero
+
+
+@dataclass(frozen=True, slots=True)
+class InXero:
+    """The documents that a look-up found for one record: its own (or nobody's), and those of other records."""
+
+    own: Sequence[Found]
+    others: Sequence[Found] = ()
+
+
+def look(
+    cycle: Cycle,
+    documents: Sequence[Document],
+    known: Mapping[int, Sequence[Found]] | None = None,
+    by_link: bool = False,
+) -> dict[int, InXero]:
+    """Look documents of one organisation up by number, and by the numbers of those `known` from an earlier look.
+
+    `by_link`: what is not there is also looked for by our link, among all documents since its date. Raises
+    LimitReached, Unreachable.
+    """
+    tenant_id, xero = documents[0].tenant_id, cycle.doors.xero
+    seen = {number: list(found) for number, found in (known or {}).items()}
+    numbers = [document.number for document in documents]
+    numbers += [found.number for group in seen.values() for found in group if found.number]
+    by_number = xero.invoices_by_number(tenant_id, list(dict.fromkeys(numbers)))
+    fresh = {found.xero_id: found for group in by_number.values() for found in group}
+    if by_link and any(not by_number.get(fold(document.number)) for document in documents):
+        ours = {document.url for document in documents}
+        for page in xero.sales_since(tenant_id, min(document.date for document in documents)):
+            fresh |= {found.xero_id: found for found in page if found.url in ours}
+    bound = requests.owners(cycle.doors.audit, tenant_id, list(fresh))
+    there: dict[int, InXero] = {}
+    for document in documents:
+        # What was seen before and bears another number again is not in the answer: as it was seen.
+        candidates = {found.xero_id: fresh.get(found.xero_id, found) for found in seen.get(document.connectwise_id, ())}
+        candidates |= {found.xero_id: found for found in by_number.get(fold(document.number), ())}
+        candidates |= {found.xero_id: found for found in fresh.values() if found.url == document.url}
+        record = (document.family, document.connectwise_id)
+        own: list[Found] = []
+        others: list[Found] = []
+        for found in candidates.values():
+            owner = bound.get(found.xero_id) or cycle.doors.site.record_of(found.url)
+            (own if owner in (None, record) else others).append(found)
+        there[document.connectwise_id] = InXero(own, others)
+    return there
+
+
+def choose(cycle: Cycle, document: Document, there: InXero, refused: bool = False) -> Action:
+    """What to do with an unbound document in view of what is in Xero: adopt, hold, or create.
+
+    `refused`: Xero says that the number is taken. Only then does a voided or deleted document that is not ours count:
+    some keep their number, some free it, and only trying tells.
+    """
+    taken = [other for other in there.others if other.live]
+    own = [other for other in there.own if refused or other.live or other.url == document.url]
+    if taken and not any(other.live for other in own):
+        return Hold(
+            Reason.NUMBER_CONFLICT,
+            document.number,
+            f"{document.organisation} has a document {taken[0].number} already: that of another ConnectWise record.",
+            "Give one of the two records another number in ConnectWise.",
+        )
+    return decide(document, None, own, cycle.tables.policy.decisions(document.organisation))
+
+
+def adopt(cycle: Cycle, adoptions: Sequence[Adopt]) -> list[Result]:
+    """Bind documents that are in Xero already; nothing is written there."""
+    results: list[Result] = []
+    for start in range(0, len(adoptions), runs.CHUNK):
+        chunk = adoptions[start : start + runs.CHUNK]
+        done = [
+            cycle.result(entry_of(cycle, each.document), Outcome.UNCHANGED, None, each.document, each.found.xero_id)
+            for each in chunk
+        ]
+        with cycle.doors.audit.transaction(cycle.lease) as connection:
+            requests.bind_in(connection, [(each.document, each.found) for each in chunk], True, cycle.now())
+            runs.record_in(connection, cycle.run_id, done, cycle.now())
+        results += done
+    return results
+
+
+def compare_again(cycle: Cycle, entries: Sequence[Entry]) -> list[Result]:
+    """Unchanged records of which something was said before. Nothing is stored.
+
+    Where Xero's total was not the predicted one, Xero is asked whether a person has corrected it since.
+    """
+    ids = [entry.connectwise_id for entry in entries]
+    bound = requests.bound(cycle.doors.audit, cycle.family, ids)
+    answered = requests.bases(cycle.doors.audit, cycle.family, ids)
+    wrong: dict[str, list[int]] = defaultdict(list)
+    for number in ids:
+        if answered[number].total != bound[number].total:
+            wrong[bound[number].organisation].append(number)
+    now: dict[str, Found] = {}
+    for organisation, numbers in sorted(wrong.items()):
+        tenant_id, names = bound[numbers[0]].tenant_id, [answered[number].number for number in numbers]
+        cycle.reach(organisation, partial(_look_again, cycle, tenant_id, names, now))
+    return [
+        _compared(cycle, entry, bound[entry.connectwise_id], answered[entry.connectwise_id], now) for entry in entries
+    ]
+
+
+def _look_again(cycle: Cycle, tenant_id: str, numbers: Sequence[str], now: dict[str, Found]) -> None:
+    for found in cycle.doors.xero.invoices_by_number(tenant_id, numbers).values():
+        now.update({each.xero_id: each for each in found})
+
+
+def _compared(cycle: Cycle, entry: Entry, bound: Bound, answered: Found, now: Mapping[str, Found]) -> Result:
+    theirs = now.get(bound.xero_id, answered).total
+    hold = None
+    if theirs != bound.total:
+        hold = Hold(
+            Reason.TOTAL_DIFFERS,
+            plain(theirs),
+            f"{entry.reference} was posted: ConnectWise says {plain(bound.total)} {bound.currency}, Xero has "
+            f"{plain(theirs)}.",
+        )
+    result = cycle.result(entry, Outcome.UNCHANGED, hold, xero_id=bound.xero_id, organisation=bound.organisation)
+    return replace(result, amount=plain(bound.total), currency=bound.currency)
+
+
+# What an earlier cycle left behind
+
+
+def settle_earlier(cycle: Cycle) -> list[Result]:
+    """Settle what an interrupted cycle left behind, before anything new is written.
+
+    Younger than five minutes: the same bytes under the same key get the first answer again. Older: looked up. What
+    is not there waits to be planned anew, by this cycle or, where it does not come by, by the next one.
+    """
+    results: list[Result] = []
+    connected = set(cycle.doors.tenants.values())
+    for request in requests.unsettled(cycle.doors.audit, cycle.family):
+        if request.organisation in cycle.closed or request.tenant_id not in connected:
+            continue
+        if cycle.now() - request.stored_at < KEY_LASTS:
+            results += _send(cycle, request, 0).results
+        else:
+            results += _looked_up(cycle, request, request.rows, 0, "an earlier cycle got no answer").results
+    return results
+
+
+# Outcomes
+
+
+def _commit(
+    cycle: Cycle,
+    request: StoredRequest,
+    bindings: Sequence[tuple[Document, Found]],
+    results: Sequence[Result],
+    settled: Iterable[int],
+    how: str,
+) -> None:
+    """Bindings, outcomes and the settling of their rows: one transaction, before anything else can fail."""
+    now, ids = cycle.now(), list(settled)
+    if not ids:
+        return
+    with cycle.doors.audit.transaction(cycle.lease) as connection:
+        requests.bind_in(connection, bindings, False, now)
+        requests.settle_in(connection, request, ids, how, now)
+        if results:
+            runs.record_in(connection, cycle.run_id, results, now)
+
+
+def entry_of(cycle: Cycle, document: Document) -> Entry:
+    """The record that a document was made from; of an interrupted cycle's perhaps no more than its number."""
+    known = cycle.entries.get(document.connectwise_id)
+    return known or Entry(document.connectwise_id, document.reference, {})
+
+
+def _posted(cycle: Cycle, document: Document, found: Found) -> Result:
+    problems = checks.after_posting(document, found)
+    hold = problems[0] if problems else None
+    return cycle.result(entry_of(cycle, document), Outcome.POSTED, hold, document, found.xero_id)
+
+
+def _rejected(cycle: Cycle, refused: Sequence[tuple[Document, str]]) -> list[Result]:
+    """Documents of one organisation that Xero refused, each with its words."""
+    if not refused:
+        return []
+    organisation = refused[0][0].organisation
+    ids = [document.connectwise_id for document, _ in refused]
+    before = runs.standings(cycle.doors.audit, cycle.family, ids)
+    if any(number not in before or before[number].outcome is not Outcome.REJECTED for number in ids):
+        # What we know of the organisation may be out of date: the next cycle reads it anew, once.
+        cycle.lists.expire(organisation)
+    return [
+        cycle.result(
+            entry_of(cycle, document),
+            Outcome.REJECTED,
+            Hold(Reason.REFUSED_BY_XERO, words, f"Xero refused {document.reference} in {organisation}: {words}."),
+            document,
+            body=rejected_body(cycle, document),
+        )
+        for document, words in refused
+    ]
+
+
+def rejected_body(cycle: Cycle, document: Document) -> str:
+    """What was refused, and as the organisation was then: the same again would be refused again."""
+    return f"{document.fingerprint}:{cycle.lists.books([document.organisation])[document.organisation].digest}"
+
+
+def _put_off(cycle: Cycle, batch: _Batch) -> list[Result]:
+    """What is not sent (any more) in this cycle."""
+    closed = cycle.closed.get(batch.documents[0].organisation)
+    if isinstance(closed, LimitReached):
+        return _deferred(cycle, batch.documents, _limit(closed))
+    if closed is not None and not batch.rounds:
+        # Never sent, and the cycle fails for it: they stand as they did, and the watermark stays where it is.
+        return []
+    return _deferred(cycle, batch.documents, Hold(Reason.UNSETTLED))
+
+
+def _limit(limit: LimitReached) -> Hold:
+    return Hold(Reason.DAY_LIMIT, message=f"{limit}.")
+
+
+def _deferred(cycle: Cycle, documents: Sequence[Document], hold: Hold) -> list[Result]:
+    return _record(cycle, [cycle.hold(entry_of(cycle, document), hold, document) for document in documents])
+
+
+def _record(cycle: Cycle, results: list[Result]) -> list[Result]:
+    """Store outcomes that settle no request."""
+    runs.record(cycle.doors.audit, cycle.run_id, results, cycle.now(), cycle.lease)
+    return results
+
+
+def _remember(cycle: Cycle, posted: Sequence[Result], creates: Sequence[Create]) -> None:
+    by_id = {each.document.connectwise_id: each for each in creates}
+    for result in posted:
+        each = by_id.get(result.connectwise_id)
+        if each is not None:
+            body = write_json(each.document.body()).encode()
+            key = load_key(cycle.doors.installation, cycle.doors.audit.id, each.writes, each.document, body)
+            cycle.cache.keep(key, {"xero_id": result.xero_id, "reference": result.reference})
+
+
+def _number_is_taken(words: str) -> bool:
+    return "must be unique" in words.lower()

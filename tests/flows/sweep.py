@@ -1,0 +1,540 @@
+"""The crash sweep: a cycle that is killed at one place, or given one bad answer, and what its successors make of it.
+
+A case runs in a process of its own, forked from a warmed one, with both simulated systems inside. The cycle that is to
+be killed runs in a child of that process and talks to the simulators over a pipe, so that they and their state survive
+the kill. Afterwards undisturbed cycles follow, and Xero must look as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import signal
+import sqlite3
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import Engine, create_engine, event, inspect
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.default import DefaultDialect
+
+from blocks.audit.database import open_audit
+from blocks.audit.tables import BINDINGS, RECORDS, REQUEST_ROWS, REQUESTS
+from blocks.xero.tokens import Tokens
+from deployments.sandbox.wire import ConnectionCut, Fault, Request, Response
+from deployments.sandbox.xero import XeroSwitches
+from mappings.outcomes import WAITING
+from tests.worlds import LOST, TIMED_OUT, TIMED_OUT_AFTER, World, answers
+
+ACCOUNTS = """organisation,side,kind,category,item,account_code,item_code
+,sales,service,,,200,
+,sales,expense,,,260,
+,sales,product,,,270,
+"""
+
+
+# The story: a dozen records in two organisations, some of them troublesome
+
+
+def first_act(world: World) -> None:
+    """Everything is new: records that land, wait, are refused, are in Xero already, or are not to be posted."""
+    world.write("accounts.csv", ACCOUNTS)
+    world.connectwise.add_location("Hobart", id=13)
+    world.connectwise.add_company("NEW", "Newcomer", account_number="NEW01")
+    for number, place in (("40001", "Sydney"), ("40002", "Sydney"), ("41001", "Perth"), ("41002", "Perth")):
+        world.add_invoice(number, location=place)
+    contact = world.books.contacts.find("name", "acme pty ltd")[0].contact_id
+    for number, amount in (("40003", "300"), ("40004", "999")):
+        world.add_invoice(number)
+        world.books.enter_invoice(
+            Type="ACCREC",
+            InvoiceNumber=number,
+            Contact={"ContactID": contact},
+            Date=world.clock().date(),
+            DueDate=world.clock().date(),
+            LineItems=[{"Description": "By hand", "Quantity": 1, "UnitAmount": amount, "AccountCode": "200"}],
+        )
+    world.add_invoice("Ä-1", location="Perth")
+    world.add_invoice("41003", location="Perth", company="NEW")
+    world.add_invoice("42001", location="Hobart")
+    world.add_invoice("40005", rate="0")
+    world.add_invoice("40006", status="New")
+    world.add_invoice("40007", hours="-1")
+
+
+def second_act(world: World) -> None:
+    """Six hours after the first cycle: cures, changes, new records, and some that Xero will refuse."""
+    world.later()
+    with (world.tables / "organisations.csv").open("a") as table:
+        table.write("Hobart,,,,,Perth\n")
+    perth = world.xero.organisations[world.tenants["Perth"]]
+    perth.add_contact("Newcomer", account_number="NEW01")
+    hand = next(each for each in world.books.invoices("ACCREC") if str(each["SubTotal"]) == "999.00")
+    world.books.edit(hand["InvoiceID"], InvoiceNumber="H-1")
+    for organisation in world.xero.organisations.values():
+        organisation.archive_account("260")
+        organisation.archive_account("270")
+    for number, place in (("40011", "Sydney"), ("41011", "Perth"), ("41012", "Perth")):
+        world.add_invoice(number, location=place)
+    world.add_invoice("40012", time=[], expenses=[{"amount": 50, "notes": "Taxi"}])
+    world.add_invoice("40013", time=[], products=[{"quantity": 1, "price": 20, "description": "Cable"}])
+    world.connectwise.add_row("time", 39001, invoiceHours=1, hourlyRate=100, notes="More")
+    world.connectwise.edit_invoice(39001)
+    world.connectwise.reopen_invoice(39002)
+
+
+def plain_act(world: World) -> None:
+    """Nothing but new records that land, in both organisations."""
+    for number, place in (("40001", "Sydney"), ("40002", "Sydney"), ("40003", "Sydney"), ("41001", "Perth")):
+        world.add_invoice(number, location=place)
+
+
+# One case
+
+
+@dataclass(frozen=True)
+class Case:
+    """What goes wrong in one cycle: a kill at an event, or a fault at a call to Xero.
+
+    `minutes` pass before the next cycle; `kill_again_at` kills that one too; `switches` are Xero's throughout.
+    `always_two`: run a second cycle also where the first has made everything good.
+    """
+
+    what: str
+    kill_at: int = 0
+    fault_at: int = 0
+    fault: str = ""
+    minutes: float = 0
+    kill_again_at: int = 0
+    always_two: bool = False
+    switches: XeroSwitches = field(default_factory=XeroSwitches)
+
+
+FAULTS: dict[str, Callable[[], Fault]] = {
+    "answer lost": lambda: LOST,
+    "answer lost, key forgotten": lambda: LOST,
+    "429 for a minute": lambda: answers(429, b"", {"Retry-After": "26", "X-Rate-Limit-Problem": "minute"}),
+    "429 for the day": lambda: answers(429, b"", {"Retry-After": "66975", "X-Rate-Limit-Problem": "day"}),
+    "500": lambda: answers(500, b'{"Title": "An error occurred", "Status": 500}'),
+    "500 after the work": lambda: answers(500, b'{"Title": "An error occurred", "Status": 500}', when="after"),
+    "503": lambda: answers(503, b"The Xero API is temporarily unavailable", {"Content-Type": "text/plain"}),
+    "time-out": lambda: TIMED_OUT,
+    "time-out after the work": lambda: TIMED_OUT_AFTER,
+    "web page": lambda: answers(200, b"<html>Login</html>", {"Content-Type": "text/html"}, when="after"),
+    "cut short": lambda: answers(200, b'{"Id": "5", "Status": "OK", "Invoi', when="after"),
+    "token expired": lambda: answers(401, b'{"Title": "Unauthorized", "Status": 401, "Detail": "TokenExpired"}'),
+}
+"""What can go wrong with one call to Xero or its identity service."""
+
+
+class Theatre:
+    """A warmed world at the beginning of an act (first, later, plain), and how it looks after an undisturbed cycle."""
+
+    def __init__(self, folder: Path, act: str, schema: Schema | None = None) -> None:
+        self.folder = folder
+        self.act = act
+        self.schema = schema
+        _warm_up(folder / "warm")
+        self.world = World(folder / "stage", audit_url=schema.url if schema else "").ready_twice()
+        if act == "plain":
+            plain_act(self.world)
+        else:
+            first_act(self.world)
+        if act == "later":
+            self.world.cycle()
+            second_act(self.world)
+        if not schema:
+            # A log that was not merged would be left out of the copies.
+            with closing(sqlite3.connect(self.world.folder / "audit.db")) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        line, pid = _fork(lambda: self._in(lambda world: _rehearse(world), "rehearsal"))
+        rehearsal = _received(line, pid)
+        assert not isinstance(rehearsal, str), rehearsal
+        self.events: list[str] = rehearsal["events"]
+        self.calls: list[str] = rehearsal["calls"]
+        self.expected: Picture = rehearsal["picture"]
+
+    def open(self, name: str) -> World:
+        """The world as this process has it, with an audit database of its own."""
+        if self.schema:
+            self.world.audit_url = self.schema.copy(f"{self.schema.name}_{os.getpid()}")
+        else:
+            (self.folder / name).mkdir()
+            shutil.copyfile(self.world.folder / "audit.db", self.folder / name / "audit.db")
+            self.world.audit_url = f"sqlite:///{self.folder / name}/audit.db"
+        return self.world
+
+    def close(self, name: str) -> None:
+        """Drop what `open` made."""
+        if self.schema:
+            self.schema.drop(self.world.audit_url)
+        else:
+            shutil.rmtree(self.folder / name)
+
+    def play(self, cases: Sequence[Case], at_once: int = 0) -> list[str]:
+        """Run all cases, some at once; what went wrong, a line each."""
+        waiting = list(enumerate(cases))
+        running: dict[Connection, tuple[int, Case]] = {}
+        problems: list[str] = []
+        at_once = at_once or os.cpu_count() or 1
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                number, case = waiting.pop(0)
+                name = f"case-{number}"
+                line, pid = _fork(lambda case=case, name=name: self._case(case, name))  # type: ignore[misc]
+                running[line] = (pid, case)
+            for ready in wait(list(running)):
+                line = cast(Connection, ready)
+                pid, case = running.pop(line)
+                problem = _received(line, pid)
+                if problem:
+                    problems.append(f"{case.what}: {problem}")
+        return problems
+
+    def _case(self, case: Case, name: str) -> Any:
+        return self._in(lambda world: _play(world, case, self.expected), name)
+
+    def _in(self, act: Callable[[World], Any], name: str) -> Any:
+        world = self.open(name)
+        try:
+            return act(world)
+        finally:
+            self.close(name)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How things stand after a cycle: everything in Xero, which records are bound to what, and which ones wait."""
+
+    xero: dict[str, Any]
+    bound: dict[int, str]
+    waiting: frozenset[int]
+    known: frozenset[int]
+
+    @classmethod
+    def of(cls, world: World) -> Picture:
+        """Take it."""
+        numbers = {
+            each["InvoiceID"]: f"{organisation.name} {each['InvoiceNumber']}"
+            for organisation in world.xero.organisations.values()
+            for each in organisation.invoices(live=False)
+        }
+        records = world.rows(RECORDS)
+        return cls(
+            world.snapshot(),
+            {row["connectwise_id"]: numbers.get(row["xero_id"], "nothing") for row in world.rows(BINDINGS)},
+            frozenset(row["connectwise_id"] for row in records if row["outcome"] in WAITING),
+            frozenset(row["connectwise_id"] for row in records),
+        )
+
+    def differences(self, other: Picture) -> list[str]:
+        """What is different in `other`, in words."""
+        found = []
+        for name, mine in self.xero.items():
+            theirs = other.xero[name].get("ACCREC", {})
+            mine = mine.get("ACCREC", {})
+            found += [f"{number} is missing in {name}" for number in sorted(mine.keys() - theirs.keys())]
+            found += [f"{number} is too much in {name}" for number in sorted(theirs.keys() - mine.keys())]
+            found += [
+                f"{number} is there {len(theirs[number])} times in {name}, not {len(mine[number])}"
+                if len(theirs[number]) != len(mine[number])
+                else f"{number} differs in {name}"
+                for number in sorted(mine.keys() & theirs.keys())
+                if mine[number] != theirs[number]
+            ]
+        for what in ("bound", "waiting", "known"):
+            if getattr(self, what) != getattr(other, what):
+                found.append(f"{what}: {getattr(other, what)} instead of {getattr(self, what)}")
+        return found
+
+
+def _warm_up(folder: Path) -> None:
+    """Play all acts once in this very process: whatever is imported or compiled once, every fork has already."""
+    world = World(folder).ready_twice()
+    first_act(world)
+    world.cycle()
+    second_act(world)
+    world.cycle()
+    world.later().cycle()
+    Picture.of(world)
+    gc.collect()
+    gc.freeze()
+
+
+def _rehearse(world: World) -> dict[str, Any]:
+    """The undisturbed cycle, in a child like all others: its events, its calls to Xero, and the picture after it."""
+    told = _in_child(world, 0)
+    calls = [f"{call.method} {call.path.rpartition('/')[2]}" for call in world.to_xero.calls[told["before"] :]]
+    for _ in range(2):
+        summary = world.later().cycle()
+        assert not summary.failed, summary.failed
+    return {"events": told["events"], "calls": calls, "picture": Picture.of(world)}
+
+
+def _play(world: World, case: Case, expected: Picture) -> str:
+    """Let the thing go wrong, run two more cycles, and say what is not as it should be ('' when all is well)."""
+    world.xero.switches = case.switches
+    if case.kill_at:
+        told = _in_child(world, case.kill_at)
+        if not told["killed"]:
+            return f"the cycle ended before event {case.kill_at}: {told}"
+    else:
+        _with_fault(world, case)
+    world.clock.advance(minutes=case.minutes)
+    if case.kill_again_at:
+        _in_child(world, case.kill_again_at)
+        world.clock.advance(minutes=case.minutes)
+    problems: list[str] = []
+    for _ in range(2):
+        summary = world.cycle()
+        if summary.failed:
+            return f"a later cycle failed: {summary.failed}"
+        problems = expected.differences(Picture.of(world))
+        if any(row["settled_at"] is None for row in [*world.rows(REQUEST_ROWS), *world.rows(REQUESTS)]):
+            problems.append("a request is unsettled")
+        if not problems and not case.always_two:
+            break
+        world.later()
+    return "; ".join(problems)
+
+
+def _with_fault(world: World, case: Case) -> None:
+    first = len(world.to_xero.calls)
+
+    def plan(request: Request, number: int) -> Fault | None:
+        if number != first + case.fault_at:
+            return None
+        if case.fault == "answer lost, key forgotten":
+            world.xero.switches = replace(world.xero.switches, forget_keys=True)
+        if case.fault == "token expired":
+            world.xero.identity._access.clear()
+            return None
+        return FAULTS[case.fault]()
+
+    world.to_xero.plan = plan
+    world.cycle()
+    world.to_xero.plan = lambda _request, _number: None
+
+
+# The child that is killed
+
+
+class _Line:
+    """The child's end of the pipe: one question at a time, from whatever thread."""
+
+    def __init__(self, connection: Connection, kill_at: int) -> None:
+        self._connection = connection
+        self._kill_at = kill_at
+        self._lock = threading.RLock()
+        self.events: list[str] = []
+
+    def ask(self, *question: Any) -> Any:
+        """Ask the parent, where the simulators live."""
+        with self._lock:
+            self._connection.send(question)
+            answer = self._connection.recv()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @contextmanager
+    def event(self, what: str) -> Iterator[None]:
+        """Something that a kill may come just before, or just after."""
+        with self._lock:
+            self._tick(f"before {what}")
+            yield
+            self._tick(f"after {what}")
+
+    def _tick(self, what: str) -> None:
+        self.events.append(what)
+        if len(self.events) == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(60)
+
+
+class _Remote:
+    """A simulated system at the other end of the line."""
+
+    def __init__(self, line: _Line, name: str) -> None:
+        self._line = line
+        self._name = name
+
+    def __call__(self, request: Request) -> Response:
+        with self._line.event(f"{request.method} {request.path.rpartition('/')[2]}"):
+            answer: Response = self._line.ask(self._name, request)
+            return answer
+
+
+class _RemoteTokens:
+    """The token store at the other end of the line."""
+
+    def __init__(self, line: _Line) -> None:
+        self._line = line
+
+    def load(self) -> Tokens:
+        tokens: Tokens = self._line.ask("load")
+        return tokens
+
+    def save(self, tokens: Tokens) -> None:
+        with self._line.event("saving the tokens"):
+            self._line.ask("save", tokens)
+
+
+def _in_child(world: World, kill_at: int) -> dict[str, Any]:
+    """Run a cycle in a child that is killed at an event (0: not at all), and serve it until its end."""
+    before = len(world.to_xero.calls)
+    line, pid = _fork_with_line(lambda connection: _cycle_in_child(world, connection, kill_at))
+    told: dict[str, Any] = {"killed": False, "before": before}
+    handlers = {"connectwise": world.to_connectwise, "xero": world.to_xero}
+    while True:
+        try:
+            what, *given = line.recv()
+        except (EOFError, OSError):
+            break
+        if what == "done":
+            told |= given[0]
+            continue
+        try:
+            if what in handlers:
+                line.send(handlers[what](given[0]))
+            elif what == "sleep":
+                world.clock.advance(seconds=given[0])
+                line.send(None)
+            elif what == "load":
+                line.send(world.tokens.load())
+            else:
+                world.tokens.save(given[0])
+                line.send(None)
+        except ConnectionCut as cut:
+            line.send(cut)
+        except BrokenPipeError:
+            break
+    line.close()
+    _, status = os.waitpid(pid, 0)
+    told["killed"] = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    if not told["killed"] and "events" not in told:
+        raise AssertionError(f"the cycle's process ended by itself: {told}")
+    return told
+
+
+def _cycle_in_child(world: World, connection: Connection, kill_at: int) -> None:
+    line = _Line(connection, kill_at)
+    world.to_connectwise = _Remote(line, "connectwise")  # type: ignore[assignment]
+    world.to_xero = _Remote(line, "xero")  # type: ignore[assignment]
+    world.tokens = _RemoteTokens(line)  # type: ignore[assignment]
+    advance = world.clock.advance
+
+    def sleep(seconds: float) -> None:
+        advance(seconds=seconds)
+        line.ask("sleep", seconds)
+
+    world.clock.sleep = sleep  # type: ignore[method-assign]
+    _watch_commits(line)
+    summary = world.cycle()
+    connection.send(("done", {"events": line.events, "failed": summary.failed}))
+
+
+def _watch_commits(line: _Line) -> None:
+    """Every commit becomes two events, named by the tables that were written."""
+    written = threading.local()
+    real = DefaultDialect.do_commit
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        words = statement.split(None, 3)
+        if words[0] in ("INSERT", "UPDATE", "DELETE"):
+            written.tables = [*getattr(written, "tables", ()), words[1] if words[0] == "UPDATE" else words[2]]
+
+    def commit(self: DefaultDialect, connection: Any) -> None:
+        tables = dict.fromkeys(getattr(written, "tables", ()))
+        written.tables = []
+        with line.event(f"the commit of {', '.join(tables) or 'nothing'}"):
+            real(self, connection)  # type: ignore[no-untyped-call]
+
+    event.listen(Engine, "before_cursor_execute", note)
+    DefaultDialect.do_commit = commit  # type: ignore[method-assign]
+
+
+# Processes
+
+
+def _fork(act: Callable[[], Any]) -> tuple[Connection, int]:
+    """Carry out `act` in a process of its own; its result comes over the line."""
+
+    def tell(connection: Connection) -> None:
+        connection.send(act())
+
+    return _fork_with_line(tell)
+
+
+def _fork_with_line(act: Callable[[Connection], None]) -> tuple[Connection, int]:
+    ours, theirs = Pipe()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return ours, pid
+    try:
+        gc.disable()
+        ours.close()
+        act(theirs)
+    except BaseException:  # noqa: BLE001  (whatever it is, it must not come back into the test runner of the parent)
+        theirs.send(traceback.format_exc())
+        os._exit(1)
+    os._exit(0)
+
+
+def _received(line: Connection, pid: int) -> Any:
+    try:
+        answer = line.recv()
+    except EOFError:
+        answer = "the process ended without a word"
+    line.close()
+    os.waitpid(pid, 0)
+    return answer
+
+
+# PostgreSQL
+
+
+class Schema:
+    """A schema with an audit of its own in a PostgreSQL database, and copies of it."""
+
+    def __init__(self, address: str) -> None:
+        self._address = make_url(address)
+        self.name = f"tieout_{uuid.uuid4().hex[:12]}"
+        self.url = self._make(self.name)
+        open_audit(self.url).close()
+
+    def copy(self, name: str) -> str:
+        """Another schema with the same tables, rules and rows; its numbers go on where these stopped."""
+        url = self._make(name)
+        with create_engine(self._address).begin() as connection:
+            tables = inspect(connection).get_table_names(schema=self.name)
+            for table in tables:
+                connection.exec_driver_sql(f"CREATE TABLE {name}.{table} (LIKE {self.name}.{table} INCLUDING ALL)")
+                connection.exec_driver_sql(f"INSERT INTO {name}.{table} SELECT * FROM {self.name}.{table}")
+        return url
+
+    def drop(self, url: str = "") -> None:
+        """Drop a copy, or this one."""
+        name = str(make_url(url).query["options"]).partition("=")[2] if url else self.name
+        with create_engine(self._address).begin() as connection:
+            connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+    def _make(self, name: str) -> str:
+        with create_engine(self._address).begin() as connection:
+            connection.exec_driver_sql(f"CREATE SCHEMA {name}")
+        own = self._address.update_query_dict({"options": f"-csearch_path={name}"})
+        return own.render_as_string(hide_password=False)
+
+
+__all__ = ["FAULTS", "Case", "Schema", "Theatre"]

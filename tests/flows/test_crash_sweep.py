@@ -1,0 +1,160 @@
+"""Killed before and after every call and every commit, and every kind of bad answer to every call: nothing is doubled,
+nothing is lost, and at most two further cycles make it as if nothing had happened.
+
+`make test` plays what differs from its neighbours; `make sweep` plays everything, more than once, and over PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from deployments.sandbox.xero import XeroSwitches
+from tests.flows.sweep import FAULTS, Case, Schema, Theatre
+
+ACTS = ("first", "later")
+DISTINCT = {
+    "PUT Invoices": tuple(FAULTS),
+    "GET Invoices": ("answer lost", "503", "cut short", "429 for the day", "token expired"),
+    "POST token": ("answer lost", "503", "cut short"),
+}
+"""The bad answers that differ from one another, by the call that gets them; the lists are all alike."""
+LISTS = ("503", "429 for the day")
+MINUTES = (0, 7)
+"""What passes between a kill and the next cycle: nothing, or so much that Xero has forgotten the key."""
+
+
+@pytest.fixture(scope="module", params=ACTS)
+def theatre(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Theatre:
+    """The world at the beginning of an act, with its audit in SQLite."""
+    return Theatre(tmp_path_factory.mktemp("sweep"), request.param)
+
+
+@pytest.fixture(scope="module", params=ACTS)
+def postgres_theatre(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    """The same with its audit in PostgreSQL."""
+    address = os.environ.get("TIEOUT_TEST_POSTGRES")
+    if not address:
+        pytest.skip("TIEOUT_TEST_POSTGRES names no PostgreSQL database")
+    schema = Schema(address)
+    try:
+        yield Theatre(tmp_path_factory.mktemp("sweep"), request.param, schema)
+    finally:
+        schema.drop()
+
+
+def kill(number: int, what: str, minutes: float = 0, **more: Any) -> Case:
+    return Case(f"killed {what} (event {number}), {minutes} minutes", kill_at=number, minutes=minutes, **more)
+
+
+def bad_answer(number: int, what: str, fault: str, **more: Any) -> Case:
+    later = 24 * 60 if "day" in fault else 0
+    return Case(f"{fault} at call {number} ({what})", fault_at=number, fault=fault, minutes=later, **more)
+
+
+def test_nothing_is_forked_while_other_threads_run(theatre: Theatre) -> None:
+    assert threading.active_count() == 1
+    assert sum("PUT" in event for event in theatre.events) >= 4
+    assert "before the commit of requests, request_rows" in theatre.events
+
+
+def test_killed_at_every_call_and_commit_of_a_cycle(theatre: Theatre) -> None:
+    """Nothing outlives a kill but what was sent or committed: before one event is after the one before it.
+
+    The kept exchanges change nothing of what follows: a kill after their commit is one just after the call.
+    """
+    cases = [
+        kill(number, what, minutes)
+        for number, what in enumerate(theatre.events, 1)
+        if what.startswith("after") and "exchanges" not in what
+        for minutes in MINUTES
+        if minutes == MINUTES[number // 2 % 2] or "request" in what or "PUT" in what
+    ]
+    assert len(cases) > 50
+    assert theatre.play(cases) == []
+
+
+def test_every_kind_of_bad_answer_to_every_call(theatre: Theatre) -> None:
+    first = theatre.act == "first"
+    cases = [
+        bad_answer(number, what, fault)
+        for number, what in enumerate(theatre.calls, 1)
+        for place, fault in enumerate(DISTINCT.get(what, LISTS if first else ()))
+        if first or place % 3 == number % 3
+    ]
+    assert len(cases) > 25
+    assert theatre.play(cases) == []
+
+
+def test_killed_around_every_write_with_the_audit_in_postgresql(postgres_theatre: Theatre) -> None:
+    cases = [
+        kill(number, what, MINUTES[number // 2 % 2])
+        for number, what in enumerate(postgres_theatre.events, 1)
+        if "PUT" in what or "bindings" in what or what == "after the commit of requests, request_rows"
+    ]
+    assert postgres_theatre.play(cases) == []
+
+
+# The long part
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("minutes", [0, 4, 7])
+def test_long_killed_at_every_event(theatre: Theatre, minutes: int) -> None:
+    cases = [kill(number, what, minutes, always_two=True) for number, what in enumerate(theatre.events, 1)]
+    assert theatre.play(cases) == []
+
+
+SWITCHES = {
+    "as documented": XeroSwitches(),
+    "answers in reversed order": XeroSwitches(answer_order="reversed"),
+    "refusals with their numbers": XeroSwitches(refused_echoes_number=True),
+    "keys without 4xx": XeroSwitches(cache_4xx=False),
+    "keys always forgotten": XeroSwitches(forget_keys=True),
+}
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("switches", SWITCHES)
+def test_long_every_bad_answer_whatever_is_not_confirmed_of_xero(theatre: Theatre, switches: str) -> None:
+    cases = [
+        bad_answer(number, what, fault, switches=SWITCHES[switches], always_two=True)
+        for number, what in enumerate(theatre.calls, 1)
+        for fault in FAULTS
+    ]
+    assert theatre.play(cases) == []
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("switches", list(SWITCHES)[1:])
+def test_long_killed_whatever_is_not_confirmed_of_xero(theatre: Theatre, switches: str) -> None:
+    cases = [
+        kill(number, what, MINUTES[number // 2 % 2], switches=SWITCHES[switches])
+        for number, what in enumerate(theatre.events, 1)
+    ]
+    assert theatre.play(cases) == []
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("minutes", MINUTES)
+def test_long_killed_twice_in_a_row(theatre: Theatre, minutes: int) -> None:
+    writes = [number for number, what in enumerate(theatre.events, 1) if "PUT" in what or "request" in what]
+    cases = [
+        kill(first, theatre.events[first - 1], minutes, kill_again_at=second)
+        for first in writes
+        for second in range(5, len(theatre.events), 6)
+    ]
+    assert theatre.play(cases) == []
+
+
+@pytest.mark.sweep
+def test_long_killed_at_every_event_with_the_audit_in_postgresql(postgres_theatre: Theatre) -> None:
+    cases = [
+        kill(number, what, MINUTES[number // 2 % 2], always_two=True)
+        for number, what in enumerate(postgres_theatre.events, 1)
+    ]
+    assert postgres_theatre.play(cases) == []
