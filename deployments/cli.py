@@ -1,0 +1,322 @@
+"""The console script `tieout`: thin commands, each calls a flow or starts a service (contract, section 1)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from blocks.failures import CannotGoOn, NotConfigured
+
+if TYPE_CHECKING:
+    from blocks.audit.database import Audit
+    from deployments.config import Config
+    from flows.family import Summary
+
+# Prefect is imported inside the commands that need it: it takes seconds, and half of the commands do without.
+
+app = typer.Typer(
+    name="tieout",
+    help="ConnectWise Manage to Xero: every document once, to the cent.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="The configuration file. Default: TIEOUT_CONFIG, else tieout.toml.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+FamiliesArgument = Annotated[
+    list[str] | None, typer.Argument(help="invoices, credit_notes, payments, purchase_orders. None: all that are on.")
+]
+KNOWN = ("invoices", "credit_notes", "payments", "purchase_orders")
+BUILT = ("invoices",)
+
+
+def main() -> None:
+    """Run a command; what a person can mend ends in one sentence and an exit code, never in a traceback."""
+    from blocks.audit.database import AuditUnusable
+
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (CannotGoOn, AuditUnusable) as error:
+        fail(str(error), getattr(error, "exit_code", 2))
+
+
+def fail(words: str, code: int) -> NoReturn:
+    """Say what is wrong and end."""
+    print(f"tieout: {words}", file=sys.stderr)
+    sys.exit(code)
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave server, worker and UI up afterwards.")] = False,
+) -> None:
+    """The whole thing on this machine: two simulated systems, a Prefect server, and the story of an MSP."""
+    from deployments.demo import run_demo
+
+    raise typer.Exit(run_demo(keep))
+
+
+@app.command()
+def sandbox(
+    connectwise_port: Annotated[int, typer.Option(help="Port of the simulated ConnectWise.")] = 8101,
+    xero_port: Annotated[int, typer.Option(help="Port of the simulated Xero.")] = 8102,
+    scenario: Annotated[str, typer.Option(help="Which story to load.")] = "msp",
+) -> None:
+    """Both simulated systems on loopback, until stopped."""
+    from deployments.demo import run_sandbox
+
+    run_sandbox(connectwise_port, xero_port, scenario)
+
+
+@app.command()
+def setup(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Save the blocks, copy missing mapping templates, register the deployments. Run it as often as you like."""
+    from deployments import config as configuration
+    from deployments.server import need_server, ui_url
+
+    path = configuration.find_config(config)
+    if path is None:
+        from deployments.interview import interview
+
+        path = interview()
+    settings = configuration.read_config(path)
+    need_server()
+    from deployments import registration
+    from deployments.printing import out, print_json
+
+    audit = open_configured_audit(settings, create=True)
+    audit.close()
+    saved = registration.save_blocks(settings)
+    copied = registration.copy_templates(settings.tables_directory())
+    deployed = registration.deploy(settings.prefect.name)
+    if json:
+        print_json({"blocks": saved, "templates": [str(each) for each in copied], "deployments": deployed})
+        return
+    console = out()
+    console.print(f"Saved {len(saved)} blocks: {', '.join(saved)}.")
+    if copied:
+        console.print(f"Copied {len(copied)} mapping templates to {settings.tables_directory()}; fill them in.")
+    console.print(f"Registered {', '.join(deployed)}; their schedules are yours to edit at {ui_url('/deployments')}.")
+    console.print("Next: `tieout plan` shows what the first cycle would write, `tieout sync` runs it.")
+
+
+@app.command()
+def deploy(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Register or update the deployments; never undoes what ops changed on the server."""
+    settings = read(config)
+    from deployments.server import need_server
+
+    need_server()
+    from deployments import registration
+    from deployments.printing import print_json
+
+    deployed = registration.deploy(settings.prefect.name)
+    if json:
+        print_json({"deployments": deployed})
+    else:
+        print(f"Registered {', '.join(deployed)}.")
+
+
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """The Prefect server (if none answers) and a worker, until stopped."""
+    from deployments.serving import serve_forever
+
+    serve_forever(read(config))
+
+
+@app.command()
+def sync(
+    families: FamiliesArgument = None,
+    reference: Annotated[list[str] | None, typer.Option(help="Only this record: its number, or id:N.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Read everything since the start date again.")] = False,
+    since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="With --force: since this day.")] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """One cycle now, in the foreground, as a Prefect flow run."""
+    if reference and families is not None and len(families) != 1:
+        fail("--reference needs one family.", 2)
+    settings = read(config)
+    from deployments.server import need_server
+
+    need_server()
+    quiet_prefect()
+    from blocks.doors import load_tables
+    from deployments.printing import err, exceptions, out, print_json, progress
+    from deployments.printing import families as print_families
+
+    name = settings.prefect.name
+    chosen = choose(families, load_tables(name).read().policy)
+    from flows.family import SyncForm
+    from flows.invoices import sync_invoices
+
+    flows = {"invoices": sync_invoices}
+    rows: list[dict[str, Any]] = []
+    held: list[dict[str, Any]] = []
+    codes = [0]
+    runs: list[str] = []
+    for family in chosen:
+        form = SyncForm(references=reference or [], force=force, since=since.date() if since else None)
+        with progress(quiet=json):
+            state = flows[family](params=form, installation=name, return_state=True)
+        summary = summary_of(state)
+        rows.append(summary.as_json())
+        held.extend(summary.exceptions)
+        codes.append(summary.exit_code)
+        runs.append(summary.run_id)
+    if json:
+        print_json({"run_id": ",".join(runs), "families": rows, "exceptions": held})
+    else:
+        print_families(out(), rows)
+        exceptions(out(), held)
+        err().print(f"[dim]{', '.join(f'tieout audit --run {each}' for each in runs)}[/dim]")
+    raise typer.Exit(strongest(codes))
+
+
+@app.command()
+def plan(
+    families: FamiliesArgument = None,
+    reference: Annotated[list[str] | None, typer.Option(help="Only this record: its number, or id:N.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Also write the plan to this file, as JSON.")] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The dry run: what the next cycle would write. Writes nothing anywhere."""
+    settings = read(config)
+    quiet_prefect()
+    from deployments import printing
+    from deployments.offline import doors_opener
+    from flows.family import SyncForm, run_family
+    from flows.planning import plan_of
+    from tasks.calls import PlainCalls
+
+    opener, tables = doors_opener(settings)
+    chosen = choose(families, tables.read().policy)
+    summaries = [
+        run_family(
+            family,
+            SyncForm(references=reference or [], mode="plan"),
+            opener,
+            PlainCalls(),
+            (lambda _text: None) if json else lambda text: print(text, file=sys.stderr),
+        )
+        for family in chosen
+    ]
+    for summary in summaries:
+        if summary.failed:
+            fail(summary.failed, summary.exit_code)
+    made = plan_of([summary.cycle for summary in summaries if summary.cycle is not None])
+    if out is not None:
+        import json as jsonlib
+
+        try:
+            out.write_text(jsonlib.dumps(made, indent=2, ensure_ascii=False), encoding="utf-8")
+        except OSError as error:
+            fail(f"The plan cannot be written to {out}: {error.strerror}.", 2)
+    if json:
+        printing.print_json(made)
+    else:
+        printing.plan(printing.out(), made)
+    raise typer.Exit(3 if any(each["outcome"] in ("held", "rejected") for each in made["holds"]) else 0)
+
+
+@app.command()
+def exceptions(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """What is held, why, and what to do."""
+    audit = open_configured_audit(read(config), create=False)
+    from blocks.audit.runs import open_exceptions
+    from deployments import printing
+
+    found = open_exceptions(audit)
+    if json:
+        printing.print_json({"exceptions": found})
+    else:
+        printing.exceptions(printing.out(), found)
+    raise typer.Exit(3 if any(each["outcome"] in ("held", "rejected") for each in found) else 0)
+
+
+@app.command()
+def audit(
+    run: Annotated[str, typer.Option("--run", help="Only what this run exchanged.")] = "",
+    reference: Annotated[str, typer.Option("--reference", help="Only what concerns this record.")] = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The kept exchanges: every request and response."""
+    database = open_configured_audit(read(config), create=False)
+    from blocks.audit.exchanges import read as read_exchanges
+    from deployments import printing
+
+    found = read_exchanges(database, run, reference)
+    if json:
+        printing.print_json({"exchanges": found})
+        return
+    console = printing.out()
+    for each in found:
+        answer = each["status"] if each["status"] is not None else f"no answer ({each.get('error', '')})"
+        console.print(f"{each['at']}  {each['system']:<13} {each['method']:<4} {answer}  {each['url']}", markup=False)
+    console.print(f"{len(found)} exchanges; --json shows their bodies.")
+
+
+def read(path: Path | None) -> Config:
+    """The configuration."""
+    from deployments.config import read_config
+
+    return read_config(path)
+
+
+def open_configured_audit(settings: Config, create: bool) -> Audit:
+    """The audit database that the configuration names."""
+    from blocks.audit.database import open_audit
+
+    return open_audit(settings.audit_url().get_secret_value(), create)
+
+
+def choose(named: Sequence[str] | None, policy: Any) -> list[str]:
+    """The families to run, in their order; naming one that is off or unknown is a mistake of the caller."""
+    for family in named or ():
+        if family not in KNOWN:
+            raise NotConfigured(f"There is no family {family!r}; there are {', '.join(KNOWN)}.")
+        if family not in BUILT:
+            raise NotConfigured(f"The family {family} is not part of this version; nothing was done.")
+        if getattr(policy.families, family) == "off":
+            raise NotConfigured(f"The family {family} is off in policy.toml ([families]); nothing was done.")
+    wanted = named or [family for family in BUILT if getattr(policy.families, family) == "on"]
+    return [family for family in KNOWN if family in wanted]
+
+
+def summary_of(state: Any) -> Summary:
+    """What a flow run returned, also where it failed with a sentence; anything else is raised as it is."""
+    from flows.family import Summary
+
+    found = state.data if isinstance(state.data, Summary) else state.result(raise_on_failure=False)
+    if isinstance(found, Summary):
+        return found
+    raise found if isinstance(found, BaseException) else RuntimeError(f"the flow run ended as {state.name}: {found}")
+
+
+def strongest(codes: Sequence[int]) -> int:
+    """The strongest exit code: 2 usage or configuration, 1 a family failed, 3 records held, 0."""
+    return next((code for code in (2, 1, 3) if code in codes), 0)
+
+
+def quiet_prefect() -> None:
+    """Commands print their own words; Prefect's log still goes to the server."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""`tieout demo`: a simulated MSP, both systems, a Prefect server, and the cycles of a small story; and `sandbox`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from deployments import server
+from deployments.printing import exceptions, out
+from deployments.sandbox.connectwise import SimulatedConnectWise
+from deployments.sandbox.scenarios import Scenario, load
+from deployments.sandbox.server import serve
+from deployments.sandbox.server import serve_forever as serve_sandbox
+from deployments.sandbox.xero import Limits, SimulatedXero
+
+
+def run_sandbox(connectwise_port: int, xero_port: int, scenario: str) -> None:
+    """Both simulated systems on loopback, until stopped."""
+    connectwise, xero = SimulatedConnectWise(), SimulatedXero()
+    story = load(scenario, connectwise, xero)
+    print(f"ConnectWise: http://127.0.0.1:{connectwise_port}/v4_6_release/apis/3.0")
+    print(f"             company {connectwise.company_name}, keys sandbox-public / sandbox-private")
+    print(f"Xero:        http://127.0.0.1:{xero_port}  client sandbox-client / sandbox-secret, token sandbox-refresh-0")
+    for name, tenant in story.organisations.items():
+        print(f"             organisation {name}: tenant {tenant}")
+    print("Stop with Ctrl-C.", flush=True)
+    serve_sandbox({connectwise_port: connectwise, xero_port: xero})
+
+
+def run_demo(keep: bool) -> int:
+    """Tell the story. 0 when every step ended as it should."""
+    console = out()
+    folder = Path(tempfile.mkdtemp(prefix="tieout-demo-"))
+    processes: list[subprocess.Popen[bytes]] = []
+    with server.ended_by_signals(), ExitStack() as stack:
+        if not keep:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(_stop_all, processes)
+        try:
+            return _tell(console, stack, folder, processes, keep)
+        except KeyboardInterrupt:
+            console.print("Stopped.")
+            return 130
+
+
+def _tell(
+    console: Console, stack: ExitStack, folder: Path, processes: list[subprocess.Popen[bytes]], keep: bool
+) -> int:
+    began = time.monotonic()
+    os.environ["PREFECT_HOME"] = str(folder / "prefect")
+    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{_free_port()}/api"
+    os.environ.pop("PREFECT_UI_URL", None)
+    console.print("[bold]tieout demo[/bold]: two simulated systems, a real Prefect server, all on this machine.\n")
+    log = folder / "prefect-server.log"
+    prefect = server.start_server(log)
+    processes.append(prefect)
+
+    connectwise, xero = SimulatedConnectWise(), SimulatedXero()
+    xero.limits = Limits()
+    story = load("msp", connectwise, xero)
+    tables = story.copy_tables(folder / "tables")
+    connectwise_url = stack.enter_context(serve(connectwise))
+    xero_url = stack.enter_context(serve(xero))
+    config = _write_config(folder, story, connectwise_url, xero_url, tables)
+    console.print(
+        f"An MSP with {len(story.invoices)} invoices in ConnectWise and {len(story.organisations)} Xero organisations; "
+        f"{len(story.troubles)} of the invoices have something the matter with them."
+    )
+    server.wait_until_it_answers(prefect, log, say=lambda text: console.print(f"[dim]{text}[/dim]"))
+    console.print(f"Prefect server: {server.ui_url()}\n")
+
+    _step(console, "tieout setup", "saves the blocks, registers the deployments with their first schedules")
+    _tieout(console, config, "setup")
+
+    _step(console, "tieout sync", "the first cycle: everything since the start date")
+    first = _sync(console, config)
+    console.print()
+    exceptions(console, first["exceptions"])
+
+    _step(
+        console,
+        "tieout sync",
+        "once more, nothing changed: one read in ConnectWise, and Xero is asked only for what a held record waits for",
+    )
+    _sync(console, config)
+
+    cured = [cure for cure in story.cures if cure.number in {each["reference"] for each in first["exceptions"]}]
+    _step(console, "the bookkeeper", "fixes what can be fixed, in the tables and in both systems")
+    for cure in cured:
+        console.print(f"  {cure.number}: {escape(cure.says)}")
+        cure.apply(tables)
+    _step(console, "tieout sync", "the next cycle takes up what was held")
+    last = _sync(console, config)
+    console.print()
+    exceptions(console, last["exceptions"])
+
+    console.print("\n[bold]Where everything ended[/bold]")
+    _books(console, story, xero)
+    ok = _as_expected(console, story, xero, first)
+    run = _latest_run()
+    console.print(f"\nThe last run in the Prefect UI: {server.ui_url(f'/runs/flow-run/{run}')}" if run else "")
+    console.print(f"{time.monotonic() - began:.0f} s in all.")
+    if keep:
+        processes.append(server.start_worker("tieout", folder / "prefect-worker.log"))
+        console.print(
+            f"\nServer, worker and both systems stay up. Try, in another terminal:\n"
+            f"  export PREFECT_API_URL={server.api_url()}\n  tieout sync --config {config}\n"
+            f"State is in {folder}. Stop with Ctrl-C."
+        )
+        while prefect.poll() is None:
+            time.sleep(1)
+    else:
+        console.print("The server is stopped now; `tieout demo --keep` leaves it up to look around.")
+    return 0 if ok else 1
+
+
+def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in reversed(processes):
+        server.stop(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _write_config(folder: Path, story: Scenario, connectwise_url: str, xero_url: str, tables: Path) -> Path:
+    lines = [
+        "[connectwise]",
+        f'url = "{connectwise_url}/v4_6_release/apis/3.0"',
+        'company = "sandbox"',
+        'public_key = "sandbox-public"',
+        'private_key = "sandbox-private"',
+        'client_id = "00000000-0000-4000-8000-000000000001"',
+        "[xero]",
+        f'api_url = "{xero_url}"',
+        f'identity_url = "{xero_url}"',
+        f'login_url = "{xero_url}"',
+        'client_id = "sandbox-client"',
+        'client_secret = "sandbox-secret"',
+        'refresh_token = "sandbox-refresh-0"',
+        "[audit]",
+        f'url = "sqlite:///{folder / "audit.db"}"',
+        "[mappings]",
+        f'directory = "{tables}"',
+    ]
+    for name, tenant in story.organisations.items():
+        lines += ["[[organisation]]", f'name = "{name}"', f'tenant_id = "{tenant}"']
+    path = folder / "tieout.toml"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _step(console: Console, command: str, what: str) -> None:
+    console.print(f"\n[bold]{command}[/bold]  [dim]{what}[/dim]")
+
+
+def _tieout(console: Console, config: Path, *words: str) -> None:
+    """Run a command as a user would; what it prints is part of the story."""
+    done = subprocess.run(  # noqa: S603  (our own interpreter and constant words)
+        [sys.executable, "-m", "deployments.cli", *words, "--config", str(config)],
+        env=server.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    console.print(escape(done.stdout.rstrip()))
+    if done.returncode not in (0, 3):
+        raise SystemExit(f"{' '.join(words)} ended with {done.returncode}: {done.stderr.strip()}")
+
+
+def _sync(console: Console, config: Path) -> dict[str, Any]:
+    import json
+
+    from deployments.printing import families
+
+    done = subprocess.run(  # noqa: S603  (our own interpreter and constant words)
+        [sys.executable, "-m", "deployments.cli", "sync", "--json", "--config", str(config)],
+        env=server.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode not in (0, 3):
+        raise SystemExit(f"sync ended with {done.returncode}: {done.stderr.strip()}")
+    told: dict[str, Any] = json.loads(done.stdout)
+    families(console, told["families"])
+    return told
+
+
+def _books(console: Console, story: Scenario, xero: SimulatedXero) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in ("Xero organisation", "invoices", "total"):
+        table.add_column(name, justify="left" if name == "Xero organisation" else "right")
+    for name, tenant in story.organisations.items():
+        documents = xero.organisations[tenant].invoices(type="ACCREC")
+        money: dict[str, Any] = {}
+        for document in documents:
+            currency = document["CurrencyCode"]
+            money[currency] = money.get(currency, 0) + document["Total"]
+        sums = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in sorted(money.items()))
+        table.add_row(name, str(len(documents)), sums)
+    console.print(table)
+
+
+def _as_expected(console: Console, story: Scenario, xero: SimulatedXero, first: dict[str, Any]) -> bool:
+    """The story's own check: what was to be held was held for its reason, and no number is there twice."""
+    told = {each["reference"]: each["reason"] for each in first["exceptions"]}
+    wrong = [
+        f"{number}: expected {reason}, got {told.get(number, 'no exception')}"
+        for number, reason in story.expected.items()
+        if told.get(number) != reason
+    ]
+    wrong += [f"{number}: {told[number]} was not expected" for number in told if number not in story.expected]
+    for name, tenant in story.organisations.items():
+        numbers = [each["InvoiceNumber"] for each in xero.organisations[tenant].invoices(type="ACCREC")]
+        wrong += [f"{number} is twice in {name}" for number in set(numbers) if numbers.count(number) > 1]
+    for words in wrong:
+        console.print(f"[red]{escape(words)}[/red]")
+    return not wrong
+
+
+def _latest_run() -> str:
+    import httpx
+
+    answer = httpx.post(
+        f"{server.api_url()}/flow_runs/filter", json={"sort": "START_TIME_DESC", "limit": 1}, timeout=10
+    )
+    found: Sequence[dict[str, Any]] = answer.json()
+    return str(found[0]["id"]) if found else ""

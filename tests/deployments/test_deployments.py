@@ -1,0 +1,36 @@
+"""What is deployed: names, entry points and first schedules, as a picture that a change has to change too."""
+
+from __future__ import annotations
+
+import importlib
+
+import yaml
+
+from deployments.config import PROJECT
+from deployments.registration import FAMILIES, full_name
+
+
+def test_the_deployments_are_these() -> None:
+    """A deployment per family, every six hours; `prefect.yaml` has no schedules, so that a deploy touches none."""
+    spec = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
+    seeds = yaml.safe_load((PROJECT / "deployments" / "schedules.yaml").read_text(encoding="utf-8"))
+    assert [
+        (each["name"], each["entrypoint"], each["work_pool"]["name"], "schedules" in each)
+        for each in spec["deployments"]
+    ] == [("invoices", "flows.invoices.sync_invoices", "tieout", False)]
+    assert seeds == {"invoices": [{"slug": "every-six-hours", "cron": "0 */6 * * *", "timezone": "UTC"}]}
+
+
+def test_every_entry_point_is_there() -> None:
+    """What prefect.yaml names can be imported, and every family has one."""
+    spec = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
+    for each in spec["deployments"]:
+        module, flow = each["entrypoint"].rsplit(".", 1)
+        assert hasattr(importlib.import_module(module), flow)
+    assert {each["name"] for each in spec["deployments"]} >= {family.replace("_", "-") for family in FAMILIES}
+
+
+def test_two_installations_on_one_server_do_not_meet() -> None:
+    """`[prefect] name` stands before every name, unless it is the default."""
+    assert full_name("default", "invoices") == "invoices"
+    assert full_name("acme", "invoices") == "acme-invoices"

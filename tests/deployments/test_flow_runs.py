@@ -1,0 +1,76 @@
+"""A cycle as a Prefect flow run: what people find in the UI, through the API that the UI reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.deployments.conftest import Place
+
+pytestmark = pytest.mark.server
+
+
+def wait_for(read: Any, enough: Any) -> Any:
+    """Prefect records task runs a moment after they end; ask until they are there."""
+    import time
+
+    found = read()
+    for _ in range(100):
+        if enough(found):
+            return found
+        time.sleep(0.2)
+        found = read()
+    return found
+
+
+def latest_run(api: str) -> dict[str, Any]:
+    found = httpx.post(f"{api}/flow_runs/filter", json={"sort": "START_TIME_DESC", "limit": 1}).json()
+    return dict(found[0])
+
+
+def task_names(api: str, run: dict[str, Any], at_least: int) -> list[str]:
+    query = {"flow_runs": {"id": {"any_": [run["id"]]}}, "sort": "EXPECTED_START_TIME_ASC", "limit": 200}
+    found = wait_for(
+        lambda: httpx.post(f"{api}/task_runs/filter", json=query).json(), lambda rows: len(rows) >= at_least
+    )
+    return [str(each["name"]) for each in found]
+
+
+def artifacts(api: str, run: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    query = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}}
+    return {each["key"] or each["type"]: each for each in httpx.post(f"{api}/artifacts/filter", json=query).json()}
+
+
+def test_a_run_is_read_by_references_and_its_links_open(prefect_server: str, place: Place) -> None:
+    """Run and task names carry references; the outcome table links into both systems; few records have a task each."""
+    assert place.tieout("setup").returncode == 0
+    assert place.tieout("sync").returncode == 3
+    run = latest_run(prefect_server)
+    assert re.fullmatch(r"invoices \d{4}-\d\d-\d\d \d\d:\d\d", run["name"])
+    assert run["state_name"] == "Completed"
+    names = task_names(prefect_server, run, 6)
+    assert any(re.fullmatch(r"load \d+ \.\. \d+ \(50\)", name) for name in names), names
+    assert len(names) < 1000
+
+    made = artifacts(prefect_server, run)
+    table = next(each for key, each in made.items() if key.endswith("-outcomes"))
+    rows = json.loads(table["data"]) if isinstance(table["data"], str) else table["data"]
+    assert [rows[0][name] for name in ("outcome",)] == ["held"], "those that need people come first"
+    posted = next(row for row in rows if row["outcome"] == "posted")
+    for column in ("ConnectWise", "Xero"):
+        address = re.fullmatch(r"\[open\]\((.+)\)", posted[column])
+        assert address, posted
+        page = httpx.get(address[1])
+        assert page.status_code == 200 and posted["reference"] in page.text
+    summary = next(each for key, each in made.items() if key.endswith("-summary"))["data"]
+    assert "## What to do" in summary and "Add to organisations.csv" in summary.replace("\\", "")
+
+    number = sorted(place.story.invoices)[5]
+    assert place.tieout("sync", "invoices", "--reference", number).returncode in (0, 3)
+    forced = latest_run(prefect_server)
+    assert forced["name"] == f"invoices {number}"
+    assert f"map {number}" in task_names(prefect_server, forced, 3)
