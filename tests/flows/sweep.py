@@ -1,12 +1,14 @@
 """The crash sweep: a cycle that is killed at one place, or given one bad answer, and what its successors make of it.
 
-A case runs in a process of its own, forked from a warmed one, with both simulated systems inside. The cycle that is to
-be killed runs in a child of that process and talks to the simulators over a pipe, so that they and their state survive
-the kill. Afterwards undisturbed cycles follow, and Xero must look as if nothing had happened.
+A case runs in a process of its own, forked from a warmed one (the theatre, which nothing but this has ever run in),
+with both simulated systems inside. The cycle that is to be killed runs in a child of that process and talks to the
+simulators over a pipe, so that they and their state survive the kill. Afterwards undisturbed cycles follow, and Xero
+must look as if nothing had happened.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shutil
@@ -19,11 +21,12 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from multiprocessing import Pipe
+from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.default import DefaultDialect
@@ -137,10 +140,67 @@ FAULTS: dict[str, Callable[[], Fault]] = {
 """What can go wrong with one call to Xero or its identity service."""
 
 
+Change = Callable[[pytest.MonkeyPatch], None]
+"""Something that is patched in the theatre for the time of a play; a function of a module, so that it can be sent."""
+
+
 class Theatre:
-    """A warmed world at the beginning of an act (first, later, plain), and how it looks after an undisturbed cycle."""
+    """A world at the beginning of an act (first, later, plain), in a process that was started for it alone.
+
+    Tests that ran before have left threads behind, and a process with threads cannot be forked safely.
+    """
 
     def __init__(self, folder: Path, act: str, schema: Schema | None = None) -> None:
+        self.act = act
+        self._line, theirs = Pipe()
+        self._process = get_context("spawn").Process(target=_perform, args=(theirs, folder, act, schema), daemon=False)
+        self._process.start()
+        theirs.close()
+        told = self._told()
+        self.events: list[str] = told["events"]
+        self.calls: list[str] = told["calls"]
+
+    def play(self, cases: Sequence[Case], *changes: Change) -> list[str]:
+        """Run all cases, some at once; what went wrong, a line each."""
+        self._line.send((list(cases), changes))
+        problems: list[str] = self._told()
+        return problems
+
+    def close(self) -> None:
+        """End the process."""
+        self._line.close()
+        self._process.join()
+
+    def _told(self) -> Any:
+        try:
+            answer = self._line.recv()
+        except EOFError:
+            answer = "the theatre ended without a word"
+        if isinstance(answer, str):
+            pytest.fail(answer)
+        return answer
+
+
+def _perform(line: Connection, folder: Path, act: str, schema: Schema | None) -> None:
+    """The life of the theatre's process: warm up, tell what an undisturbed cycle does, play what is asked for."""
+    try:
+        troupe = _Troupe(folder, act, schema)
+        line.send({"events": troupe.events, "calls": troupe.calls})
+        with contextlib.suppress(EOFError):
+            while True:
+                cases, changes = line.recv()
+                with pytest.MonkeyPatch.context() as patch:
+                    for change in changes:
+                        change(patch)
+                    line.send(troupe.play(cases))
+    except Exception:  # noqa: BLE001  (the test that waits for an answer gets to read it)
+        line.send(traceback.format_exc())
+
+
+class _Troupe:
+    """A warmed world at the beginning of an act, and how it looks after an undisturbed cycle."""
+
+    def __init__(self, folder: Path, act: str, schema: Schema | None) -> None:
         self.folder = folder
         self.act = act
         self.schema = schema
@@ -181,12 +241,12 @@ class Theatre:
         else:
             shutil.rmtree(self.folder / name)
 
-    def play(self, cases: Sequence[Case], at_once: int = 0) -> list[str]:
-        """Run all cases, some at once; what went wrong, a line each."""
+    def play(self, cases: Sequence[Case]) -> list[str]:
+        """Run all cases, as many at once as there are processors; what went wrong, a line each."""
         waiting = list(enumerate(cases))
         running: dict[Connection, tuple[int, Case]] = {}
         problems: list[str] = []
-        at_once = at_once or os.cpu_count() or 1
+        at_once = os.cpu_count() or 1
         while waiting or running:
             while waiting and len(running) < at_once:
                 number, case = waiting.pop(0)
@@ -477,6 +537,8 @@ def _fork(act: Callable[[], Any]) -> tuple[Connection, int]:
 
 
 def _fork_with_line(act: Callable[[Connection], None]) -> tuple[Connection, int]:
+    if threading.active_count() > 1:
+        raise AssertionError(f"no process with threads is forked: {threading.enumerate()}")
     ours, theirs = Pipe()
     pid = os.fork()
     if pid:
