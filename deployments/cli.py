@@ -202,18 +202,17 @@ def plan(
     from flows.planning import plan_of
     from tasks.calls import PlainCalls
 
-    opener, tables = doors_opener(settings)
-    chosen = choose(families, tables.read().policy)
-    summaries = [
-        run_family(
-            family,
-            SyncForm(references=reference or [], mode="plan"),
-            opener,
-            PlainCalls(),
-            (lambda _text: None) if json else lambda text: print(text, file=sys.stderr),
-        )
-        for family in chosen
-    ]
+    with doors_opener(settings) as (opener, tables):
+        summaries = [
+            run_family(
+                family,
+                SyncForm(references=reference or [], mode="plan"),
+                opener,
+                PlainCalls(),
+                (lambda _text: None) if json else lambda text: print(text, file=sys.stderr),
+            )
+            for family in choose(families, tables.read().policy)
+        ]
     for summary in summaries:
         if summary.failed:
             fail(summary.failed, summary.exit_code)

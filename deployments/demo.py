@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -61,7 +60,7 @@ def _tell(
 ) -> int:
     began = time.monotonic()
     os.environ["PREFECT_HOME"] = str(folder / "prefect")
-    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{_free_port()}/api"
+    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{server.free_port()}/api"
     os.environ.pop("PREFECT_UI_URL", None)
     console.print("[bold]tieout demo[/bold]: two simulated systems, a real Prefect server, all on this machine.\n")
     log = folder / "prefect-server.log"
@@ -130,12 +129,6 @@ def _tell(
 def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
     for process in reversed(processes):
         server.stop(process)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _write_config(folder: Path, story: Scenario, connectwise_url: str, xero_url: str, tables: Path) -> Path:

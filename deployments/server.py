@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -61,23 +62,41 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**wanted, **os.environ, **(extra or {}), "PREFECT_API_URL": api_url()}
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_local(url: str) -> bool:
+    """Whether this address is this machine's own."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104  (compared, not bound)
+
+
 def start_server(log: Path | None = None) -> subprocess.Popen[bytes]:
     """Start a Prefect server at the API address (which must be this machine's own). Does not wait for it."""
-    parts = urlsplit(api_url())
-    if parts.hostname not in ("127.0.0.1", "localhost", "::1", "0.0.0.0"):  # noqa: S104  (compared, not bound)
+    if not is_local(api_url()):
         raise NotConfigured(f"No Prefect server answers at {api_url()}, and it is not this machine's to start.")
-    command = [
-        sys.executable,
-        "-m",
-        "prefect",
-        "server",
-        "start",
-        "--host",
-        parts.hostname,
-        "--port",
-        str(parts.port or 4200),
-    ]
-    return _start(command, log)
+    parts = urlsplit(api_url())
+    return _start(_server_command(str(parts.hostname), parts.port or 4200), log)
+
+
+@contextlib.contextmanager
+def temporary_server() -> Iterator[str]:
+    """A Prefect server over this machine's own Prefect database, for blocks only; its API address."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    process = _start([*_server_command("127.0.0.1", port), "--no-services"], None)
+    try:
+        wait_until_it_answers(process, url=url)
+        yield url
+    finally:
+        stop(process)
+
+
+def _server_command(host: str, port: int) -> list[str]:
+    return [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
 
 
 def start_worker(pool: str, log: Path | None = None) -> subprocess.Popen[bytes]:
@@ -98,15 +117,18 @@ def _start(command: list[str], log: Path | None) -> subprocess.Popen[bytes]:
 
 
 def wait_until_it_answers(
-    process: subprocess.Popen[bytes], log: Path | None = None, say: Callable[[str], None] = lambda _text: None
+    process: subprocess.Popen[bytes],
+    log: Path | None = None,
+    say: Callable[[str], None] = lambda _text: None,
+    url: str | None = None,
 ) -> None:
     """Wait for a server that was just started; NotConfigured with the end of its log when it does not come up."""
     began = time.monotonic()
     said = 0
-    while not answers():
+    while not answers(url):
         if process.poll() is not None or time.monotonic() - began > START_SECONDS:
             words = log.read_text(errors="replace").strip().splitlines()[-5:] if log and log.exists() else []
-            raise NotConfigured("\n".join([f"The Prefect server at {api_url()} did not start.", *words]))
+            raise NotConfigured("\n".join([f"The Prefect server at {url or api_url()} did not start.", *words]))
         time.sleep(0.3)
         waited = int(time.monotonic() - began)
         if waited >= said + 10:

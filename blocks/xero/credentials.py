@@ -155,6 +155,10 @@ class XeroCredentials(Block):
         )
 
 
+class NoSuchBlock(NotConfigured):
+    """The Prefect server answers, and has no block of this name."""
+
+
 class BlockTokenStore:
     """The token store that is the block itself, read and written through the Prefect API."""
 
@@ -185,7 +189,7 @@ def _prefect_in_words() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise NotConfigured("The Prefect server has no block with Xero's credentials; run `tieout setup`.") from error
+        raise NoSuchBlock("The Prefect server has no block with Xero's credentials; run `tieout setup`.") from error
     except (httpx.HTTPError, RuntimeError) as error:
         if isinstance(error.__cause__, ValidationError):
             raise NotConfigured(

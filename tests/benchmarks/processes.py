@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from deployments import server
 from tests.benchmarks.client import Cost, Task
 from tests.benchmarks.world import Size
 
@@ -87,10 +87,7 @@ def prefect_server(folder: Path) -> Iterator[str]:
     for name in [name for name in os.environ if name.startswith("PREFECT_")]:
         del os.environ[name]
     os.environ["PREFECT_HOME"] = str(folder / "prefect")
-    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{_free_port()}/api"
-    # Prefect reads its settings when it is imported.
-    from deployments import server
-
+    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{server.free_port()}/api"
     log = folder / "server.log"
     process = server.start_server(log)
     try:
@@ -98,10 +95,3 @@ def prefect_server(folder: Path) -> Iterator[str]:
         yield server.api_url()
     finally:
         server.stop(process)
-
-
-def _free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        port: int = asked.getsockname()[1]
-        return port

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -37,20 +36,13 @@ def run_tieout(
     )
 
 
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API address of a Prefect server with a home of its own."""
     home = tmp_path_factory.mktemp("prefect")
     before = dict(os.environ)
     os.environ["PREFECT_HOME"] = str(home)
-    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{free_port()}/api"
+    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{server.free_port()}/api"
     os.environ["TIEOUT_PROJECT"] = str(PROJECT)
     process = server.start_server(home / "server.log")
     try:

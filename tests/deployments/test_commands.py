@@ -15,7 +15,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 
 from blocks.doors import block_name
-from tests.deployments.conftest import Place, free_port, run_tieout
+from deployments import server
+from tests.deployments.conftest import Place, run_tieout
 
 pytestmark = pytest.mark.server
 
@@ -153,7 +154,7 @@ def test_bad_input_gets_one_sentence_and_nothing_is_written(prefect_server: str,
 
 def test_commands_that_need_a_server_say_how_to_start_one(place: Place) -> None:
     """No server answers: exit 2, and the command that starts one."""
-    nowhere = f"http://127.0.0.1:{free_port()}/api"
+    nowhere = f"http://127.0.0.1:{server.free_port()}/api"
     for command in ("sync", "setup", "deploy"):
         one_sentence(place.tieout(command, PREFECT_API_URL=nowhere), 2, "tieout serve", nowhere)
 
@@ -172,9 +173,15 @@ def test_wrong_usage_ends_with_two(tmp_path: Path) -> None:
 
 def test_a_plan_works_without_a_prefect_server(place: Place, tmp_path: Path) -> None:
     """The dry run reads both systems with what the configuration says, and keeps the renewed token where it belongs."""
-    env = {"PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api", "PREFECT_HOME": str(tmp_path / "prefect-home")}
+    env = {
+        "PREFECT_API_URL": f"http://127.0.0.1:{server.free_port()}/api",
+        "PREFECT_HOME": str(tmp_path / "prefect-home"),
+    }
     done = place.tieout("plan", "--json", "--out", str(tmp_path / "plan.json"), **env)
     assert done.returncode == 3, done.stderr
     assert told(done)["plan_id"] == json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))["plan_id"]
     assert len(told(done)["writes"]) > 90
     assert place.connectwise.writes == []
+    assert "ERROR" not in done.stderr and "Traceback" not in done.stderr
+    place.rewrite("sandbox-refresh-0", "used-up-long-ago")
+    assert told(place.tieout("plan", "--json", **env))["plan_id"] == told(done)["plan_id"]
