@@ -46,13 +46,20 @@ class TablesUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A table's file name and its columns."""
+    """A table's file name and its columns; `words` are the only ones that some of its key columns know."""
 
     file: str
     keys: tuple[str, ...]
     values: tuple[str, ...]
     required: bool = False
+    words: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
+
+SIDES = ("side", ("sales", "purchases"))
+KINDS = (
+    "product", "service", "expense", "agreement", "adjustment", "progress", "special", "down_payment", "freight",
+    "rounding",
+)  # fmt: skip
 
 ORGANISATIONS = Layout(
     "organisations.csv", ("location", "department", "company", "staff", "tag"), ("organisation",), required=True
@@ -62,9 +69,21 @@ ACCOUNTS = Layout(
     ("organisation", "side", "kind", "category", "item"),
     ("account_code", "item_code"),
     required=True,
+    words=(SIDES, ("kind", KINDS)),
 )
-TAXES = Layout("taxes.csv", ("organisation", "side", "tax_code", "taxable"), ("tax_type",), required=True)
-CONTACTS = Layout("contacts.csv", ("organisation", "role", "company"), ("contact_id", "account_number", "contact_name"))
+TAXES = Layout(
+    "taxes.csv",
+    ("organisation", "side", "tax_code", "taxable"),
+    ("tax_type",),
+    required=True,
+    words=(SIDES, ("taxable", ("yes", "no"))),
+)
+CONTACTS = Layout(
+    "contacts.csv",
+    ("organisation", "role", "company"),
+    ("contact_id", "account_number", "contact_name"),
+    words=(("role", ("customer", "supplier")),),
+)
 
 LAYOUTS = (ORGANISATIONS, ACCOUNTS, TAXES, CONTACTS)
 
@@ -282,6 +301,11 @@ def _read_row(table: Table, header: list[str], cells: list[str], number: int, pr
     for name, cell in values.items():
         if name != "note" and cell.startswith(FORMULA):
             problems.append(TableProblem(layout.file, number, name, f"looks like a formula: {cell[:40]}"))
+            return
+    for name, words in layout.words:
+        if _cell(values.get(name, "")) not in (ANY, *words):
+            allowed = ", ".join(words)
+            problems.append(TableProblem(layout.file, number, name, f"{values[name]!r} is none of {allowed}, or blank"))
             return
     row = Row(layout.file, number, {name: values.get(name, "") for name in (*layout.keys, *layout.values)})
     twin = table.add(tuple(values.get(name, "") for name in layout.keys), row)

@@ -437,3 +437,38 @@ def test_the_pasted_line_is_read_back_as_it_was_meant() -> None:
     pasted = organisations(table.line(company=company.shown(), organisation="Sydney"))
     assert number_of(pasted, company=company) == 2
     assert next(csv.reader(io.StringIO(table.line(company=company.shown()))))[2] == 'Say "Hi", Ltd'
+
+
+@pytest.mark.parametrize(
+    ("layout", "content", "problem"),
+    [
+        (
+            ACCOUNTS,
+            b"organisation,side,kind,category,item,account_code,item_code\n,sale,service,,,200,\n",
+            "accounts.csv, row 2, column side: 'sale' is none of sales, purchases, or blank",
+        ),
+        (
+            ACCOUNTS,
+            b"organisation,side,kind,category,item,account_code,item_code\n,Sales,products,,,200,\n",
+            (
+                "accounts.csv, row 2, column kind: 'products' is none of product, service, expense, agreement, "
+                "adjustment, progress, special, down_payment, freight, rounding, or blank"
+            ),
+        ),
+        (
+            TAXES,
+            b"organisation,side,tax_code,taxable,tax_type\n,*,GST,y,OUTPUT\n",
+            "taxes.csv, row 2, column taxable: 'y' is none of yes, no, or blank",
+        ),
+        (
+            CONTACTS,
+            b"organisation,role,company,contact_id,account_number,contact_name\n,vendor,ACME,,,Acme\n",
+            "contacts.csv, row 2, column role: 'vendor' is none of customer, supplier, or blank",
+        ),
+    ],
+)
+def test_a_column_with_few_words_knows_no_others(layout: Layout, content: bytes, problem: str) -> None:
+    """A typing error there would make a row that never fits, and nobody would hear of it."""
+    with pytest.raises(TablesUnusable) as raised:
+        read_table(layout, content)
+    assert str(raised.value) == problem
