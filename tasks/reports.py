@@ -114,8 +114,9 @@ def waiting_by_reason(exceptions: Sequence[Mapping[str, Any]]) -> list[tuple[str
     found: dict[str, tuple[int, list[str]]] = {}
     for reason, currency, size, cents in grouped.itertuples(index=False, name=None):
         count, money = found.get(reason, (0, []))
-        amount = f"{'-' if cents < 0 else ''}{abs(int(cents)) // 100:,}.{abs(int(cents)) % 100:02} {currency}".strip()
-        found[reason] = (count + int(size), [*money, amount])
+        amount = f"{'-' if cents < 0 else ''}{abs(int(cents)) // 100:,}.{abs(int(cents)) % 100:02} {currency}"
+        # A record that could not be read has no currency, and its amount is not known.
+        found[reason] = (count + int(size), [*money, amount if currency else "unknown"])
     return [(reason, count, ", ".join(money)) for reason, (count, money) in found.items()]
 
 
