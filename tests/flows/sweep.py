@@ -162,9 +162,15 @@ class Theatre:
 
     def play(self, cases: Sequence[Case], *changes: Change) -> list[str]:
         """Run all cases, some at once; what went wrong, a line each."""
-        self._line.send((list(cases), changes))
+        self._line.send(("play", list(cases), changes))
         problems: list[str] = self._told()
         return problems
+
+    def rehearse(self, switches: XeroSwitches) -> tuple[list[str], list[str]]:
+        """The events and the calls to Xero of an undisturbed cycle, with a Xero that behaves in this way."""
+        self._line.send(("rehearse", switches, ()))
+        told = self._told()
+        return told["events"], told["calls"]
 
     def close(self) -> None:
         """End the process."""
@@ -185,14 +191,14 @@ def _perform(line: Connection, folder: Path, act: str, schema: Schema | None) ->
     """The life of the theatre's process: warm up, tell what an undisturbed cycle does, play what is asked for."""
     try:
         troupe = _Troupe(folder, act, schema)
-        line.send({"events": troupe.events, "calls": troupe.calls})
+        line.send(troupe.rehearsal)
         with contextlib.suppress(EOFError):
             while True:
-                cases, changes = line.recv()
+                what, given, changes = line.recv()
                 with pytest.MonkeyPatch.context() as patch:
                     for change in changes:
                         change(patch)
-                    line.send(troupe.play(cases))
+                    line.send(getattr(troupe, what)(given))
     except Exception:  # noqa: BLE001  (the test that waits for an answer gets to read it)
         line.send(traceback.format_exc())
 
@@ -217,12 +223,14 @@ class _Troupe:
             # A log that was not merged would be left out of the copies.
             with closing(sqlite3.connect(self.world.folder / "audit.db")) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        line, pid = _fork(lambda: self._in(lambda world: _rehearse(world), "rehearsal"))
-        rehearsal = _received(line, pid)
+        self.rehearsal = self.rehearse(XeroSwitches())
+
+    def rehearse(self, switches: XeroSwitches) -> dict[str, Any]:
+        """What an undisturbed cycle does, and how things look afterwards."""
+        line, pid = _fork(lambda: self._in(lambda world: _rehearse(world, switches), "rehearsal"))
+        rehearsal: dict[str, Any] | str = _received(line, pid)
         assert not isinstance(rehearsal, str), rehearsal
-        self.events: list[str] = rehearsal["events"]
-        self.calls: list[str] = rehearsal["calls"]
-        self.expected: Picture = rehearsal["picture"]
+        return rehearsal
 
     def open(self, name: str) -> World:
         """The world as this process has it, with an audit database of its own."""
@@ -262,7 +270,7 @@ class _Troupe:
         return problems
 
     def _case(self, case: Case, name: str) -> Any:
-        return self._in(lambda world: _play(world, case, self.expected), name)
+        return self._in(lambda world: _play(world, case, self.rehearsal["picture"]), name)
 
     def _in(self, act: Callable[[World], Any], name: str) -> Any:
         world = self.open(name)
@@ -331,8 +339,9 @@ def _warm_up(folder: Path) -> None:
     gc.freeze()
 
 
-def _rehearse(world: World) -> dict[str, Any]:
+def _rehearse(world: World, switches: XeroSwitches) -> dict[str, Any]:
     """The undisturbed cycle, in a child like all others: its events, its calls to Xero, and the picture after it."""
+    world.xero.switches = switches
     told = _in_child(world, 0)
     calls = [f"{call.method} {call.path.rpartition('/')[2]}" for call in world.to_xero.calls[told["before"] :]]
     for _ in range(2):
@@ -348,8 +357,8 @@ def _play(world: World, case: Case, expected: Picture) -> str:
         told = _in_child(world, case.kill_at)
         if not told["killed"]:
             return f"the cycle ended before event {case.kill_at}: {told}"
-    else:
-        _with_fault(world, case)
+    elif not _with_fault(world, case):
+        return f"the cycle ended before call {case.fault_at}"
     world.clock.advance(minutes=case.minutes)
     if case.kill_again_at:
         _in_child(world, case.kill_again_at)
@@ -368,7 +377,7 @@ def _play(world: World, case: Case, expected: Picture) -> str:
     return "; ".join(problems)
 
 
-def _with_fault(world: World, case: Case) -> None:
+def _with_fault(world: World, case: Case) -> bool:
     first = len(world.to_xero.calls)
 
     def plan(request: Request, number: int) -> Fault | None:
@@ -384,6 +393,7 @@ def _with_fault(world: World, case: Case) -> None:
     world.to_xero.plan = plan
     world.cycle()
     world.to_xero.plan = lambda _request, _number: None
+    return len(world.to_xero.calls) >= first + case.fault_at
 
 
 # The child that is killed

@@ -122,9 +122,10 @@ SWITCHES = {
 @pytest.mark.sweep
 @pytest.mark.parametrize("switches", SWITCHES)
 def test_long_every_bad_answer_whatever_is_not_confirmed_of_xero(theatre: Theatre, switches: str) -> None:
+    _, calls = theatre.rehearse(SWITCHES[switches])
     cases = [
         bad_answer(number, what, fault, switches=SWITCHES[switches], always_two=True)
-        for number, what in enumerate(theatre.calls, 1)
+        for number, what in enumerate(calls, 1)
         for fault in FAULTS
     ]
     assert theatre.play(cases) == []
@@ -133,9 +134,10 @@ def test_long_every_bad_answer_whatever_is_not_confirmed_of_xero(theatre: Theatr
 @pytest.mark.sweep
 @pytest.mark.parametrize("switches", list(SWITCHES)[1:])
 def test_long_killed_whatever_is_not_confirmed_of_xero(theatre: Theatre, switches: str) -> None:
+    events, _ = theatre.rehearse(SWITCHES[switches])
     cases = [
         kill(number, what, MINUTES[number // 2 % 2], switches=SWITCHES[switches])
-        for number, what in enumerate(theatre.events, 1)
+        for number, what in enumerate(events, 1)
     ]
     assert theatre.play(cases) == []
 
