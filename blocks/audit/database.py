@@ -6,7 +6,7 @@ import threading
 import uuid
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -56,6 +56,8 @@ class Audit:
 
     def __init__(self, engine: Engine, installation: Installation) -> None:
         self.engine = engine
+        # SQLite has one writer; threads that wait here go on at once, those that wait there sleep and try again.
+        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         self.id = installation.id
         self.set_up_on = installation.set_up_on
 
@@ -65,7 +67,7 @@ class Audit:
 
         No network call belongs inside.
         """
-        with _in_words(self.engine), self.engine.begin() as connection:
+        with _in_words(self.engine), self._turn, self.engine.begin() as connection:
             if lease is not None:
                 fence = connection.execute(
                     select(LEASES.c.fence).where(LEASES.c.name == lease.name).with_for_update()
