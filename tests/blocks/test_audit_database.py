@@ -338,11 +338,15 @@ def test_without_leave_to_create_it_an_empty_server_is_told(postgres_url: str) -
 
 @pytest.fixture
 def as_nobody() -> Iterator[Path]:
-    """A folder of one's own, and no rights of the superuser, whom no file refuses anything."""
+    """A folder with an audit database of one's own, and no rights of the superuser, whom no file refuses anything."""
     folder = Path(tempfile.mkdtemp())
     rights = os.geteuid()
     folder.chmod(0o777)
+    # Made before the rights are given up: nobody may have no right to read the migrations in this checkout.
+    open_audit(f"sqlite:///{folder}/audit.db").close()
     if rights == 0:
+        for path in folder.iterdir():
+            os.chown(path, 65534, -1)
         os.seteuid(65534)
     try:
         yield folder
@@ -361,7 +365,6 @@ def test_a_folder_that_may_not_be_written_is_told(as_nobody: Path) -> None:
 def test_a_file_that_may_not_be_written_can_be_read_and_a_write_is_told(as_nobody: Path) -> None:
     """The rights were taken away: what is in it is still shown."""
     path = as_nobody / "audit.db"
-    open_audit(f"sqlite:///{path}").close()
     path.chmod(0o444)
     audit = open_audit(f"sqlite:///{path}")
     row = {"scope": "x", "name": "y", "read_at": datetime.now(UTC), "body": b""}
@@ -373,7 +376,8 @@ def test_a_file_that_may_not_be_written_can_be_read_and_a_write_is_told(as_nobod
 def test_a_file_in_a_folder_that_may_not_be_written_is_told(as_nobody: Path) -> None:
     """SQLite needs two more files beside it."""
     folder = as_nobody / "locked"
-    open_audit(f"sqlite:///{folder}/audit.db").close()
+    folder.mkdir()
+    (as_nobody / "audit.db").rename(folder / "audit.db")
     folder.chmod(0o555)
     assert "write to the file and its folder" in refusal(f"sqlite:///{folder}/audit.db")
     folder.chmod(0o777)
