@@ -10,9 +10,8 @@ from prefect.blocks.core import Block
 from pydantic import Field
 
 from blocks.failures import NotConfigured
-from mappings.csv_tables import LAYOUTS, TablesUnusable
-from mappings.policy import FILE as POLICY_FILE
-from mappings.surroundings import Tables, read_tables
+from mappings.csv_tables import TablesUnusable
+from mappings.surroundings import FILES, Tables, read_tables
 
 
 class MappingTables(Block):
@@ -41,7 +40,7 @@ class MappingTables(Block):
                 f"There is no folder {folder} with mapping tables on this machine; check [mappings] directory."
             )
         files: dict[str, bytes] = {}
-        for name in (*(layout.file for layout in LAYOUTS), POLICY_FILE):
+        for name in FILES:
             try:
                 files[name] = (folder / name).read_bytes()
             except FileNotFoundError:

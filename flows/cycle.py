@@ -25,6 +25,7 @@ from mappings.connectwise import Invoice
 from mappings.invoices import is_credit, organisation_of, starts_too_early
 from mappings.outcomes import WAITING, Hold, Outcome, Reason, XeroList
 from mappings.plans import Action, Adopt, Create, Unchanged, decide
+from mappings.related import for_mapping, for_routing
 from mappings.surroundings import Surroundings
 from mappings.xero import Document
 from tasks import posting
@@ -332,7 +333,7 @@ def _carry(
     """Map records, decide what is to be done with each, and do it. Every record ends in an outcome."""
     if not entries:
         return
-    routed = {entry.connectwise_id: _organisation(cycle, entry) for entry in entries}
+    routed = _routed(cycle, entries)
     mapped = _mapped(cycle, calls, entries, routed, standings, few)
     decided = _decided(cycle, mapped, standings)
     results: list[Result] = []
@@ -440,28 +441,27 @@ def _map(cycle: Cycle, calls: Calls, entries: Sequence[Entry], few: bool) -> Map
 
 
 def _surroundings(cycle: Cycle, entries: Sequence[Entry]) -> Surroundings:
-    headers = [entry.header for entry in entries if entry.header is not None]
-    payers = [
-        header.billed_company.id
-        for header in headers
-        if header.billed_company.id is not None and header.billed_company.id != header.company.id
-    ]
-    taxed = any(header.tax_code is not None and header.taxable_flag for header in headers)
+    sources = [entry.source for entry in entries if entry.source is not None]
+    tables = cycle.tables
+    wanted = for_mapping(sources, tables.policy, tables.accounts, tables.tracking)
     return Surroundings(
-        tables=cycle.tables,
+        tables=tables,
         tenants=cycle.doors.tenants,
         books=dict(cycle.lists.books(())),
         site=cycle.doors.site,
-        tax_codes=cycle.lists.tax_codes() if taxed else {},
-        companies=cycle.lists.companies(payers),
+        related=cycle.lists.related(wanted | for_routing(sources, tables.policy, tables.organisations)),
     )
 
 
-def _organisation(cycle: Cycle, entry: Entry) -> str:
-    if entry.source is None:
-        return ""
-    routed = organisation_of(entry.source, cycle.tables)
-    return "" if isinstance(routed, Hold) else routed[0]
+def _routed(cycle: Cycle, entries: Sequence[Entry]) -> dict[int, str]:
+    """The organisation of each record; '' where there is none."""
+    sources = [entry.source for entry in entries if entry.source is not None]
+    related = cycle.lists.related(for_routing(sources, cycle.tables.policy, cycle.tables.organisations))
+    routed: dict[int, str] = {}
+    for entry in entries:
+        found = organisation_of(entry.source, cycle.tables, related) if entry.source is not None else None
+        routed[entry.connectwise_id] = found[0] if isinstance(found, tuple) else ""
+    return routed
 
 
 def _decided(cycle: Cycle, mapped: Mapped, standings: Mapping[int, Standing]) -> dict[int, Action | Result]:

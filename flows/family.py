@@ -26,7 +26,7 @@ from flows.cycle import Selection, run_cycle
 from mappings.outcomes import Outcome
 from tasks.calls import Calls
 from tasks.cycle import Cycle, Mode, SuccessCache
-from tasks.lists import Lists
+from tasks.lists import Lists, needed_by
 from tasks.policies import ResultCache
 from tasks.reports import Progress, Reporting, report
 
@@ -148,7 +148,7 @@ def _cycle(family: str, form: SyncForm, doors: Doors, run_id: str, say: Callable
         mode=mode,
         doors=doors,
         tables=tables,
-        lists=Lists(doors),
+        lists=Lists(doors, needed_by(tables)),
         start_date=tables.policy.starts(family, doors.audit.set_up_on),
         forced=form.force or bool(form.references),
         say=say,

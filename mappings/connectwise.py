@@ -146,6 +146,7 @@ class TimeEntry(ConnectWiseRecord):
     extended_invoice_amount: Total | None = None
     location_id: int | None = None
     location: Reference | None = None
+    business_unit_id: int | None = None
     department: Reference | None = None
 
 
@@ -180,6 +181,7 @@ class Product(ConnectWiseRecord):
     cancelled_flag: bool = False
     location_id: int | None = None
     location: Reference | None = None
+    business_unit_id: int | None = None
     business_unit: Reference | None = None
 
 
@@ -218,6 +220,45 @@ class Company(ConnectWiseRecord):
     name: Text = ""
     account_number: Text = ""
     deleted_flag: bool = False
+    custom_fields: list[CustomField] | None = None
+
+
+class CatalogItem(ConnectWiseRecord):
+    """An item of `/procurement/catalog`: where a product stands in the catalogue."""
+
+    id: int
+    identifier: Text = ""
+    category: Reference | None = None
+    subcategory: Reference | None = None
+
+
+class Agreement(ConnectWiseRecord):
+    """An agreement of `/finance/agreements`: only its type matters here."""
+
+    id: int
+    type: Reference | None = None
+
+
+class Location(ConnectWiseRecord):
+    """A location of `/system/locations`; some rows give no more than its id."""
+
+    id: int
+    name: Text = ""
+
+
+class Department(ConnectWiseRecord):
+    """A department of `/system/departments`, on procurement and expenses called business unit."""
+
+    id: int
+    identifier: Text = ""
+    name: Text = ""
+
+
+class SalesOrder(ConnectWiseRecord):
+    """A sales order of `/sales/orders`: who sold it. An invoice itself names no seller (spec: Invoice)."""
+
+    id: int
+    sales_rep: Reference | None = None
 
 
 class SourceInvoice(ConnectWiseRecord):

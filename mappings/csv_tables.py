@@ -78,6 +78,12 @@ TAXES = Layout(
     required=True,
     words=(SIDES, ("taxable", ("yes", "no"))),
 )
+TRACKING = Layout(
+    "tracking.csv",
+    ("organisation", "side", "source", "value"),
+    ("tracking_category", "option"),
+    words=(SIDES, ("source", ("category", "work_type", "staff", "department", "location"))),
+)
 CONTACTS = Layout(
     "contacts.csv",
     ("organisation", "role", "company"),
@@ -85,7 +91,10 @@ CONTACTS = Layout(
     words=(("role", ("customer", "supplier")),),
 )
 
-LAYOUTS = (ORGANISATIONS, ACCOUNTS, TAXES, CONTACTS)
+RATES = Layout("rates.csv", ("currency", "base", "date"), ("rate",))
+
+LAYOUTS = (ORGANISATIONS, ACCOUNTS, TAXES, TRACKING, CONTACTS)
+"""Tables that are looked up by specificity; rates.csv is looked up by date (mappings/rates.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,11 @@ class Value:
     def text(cls, text: str) -> Value:
         """A value that is nothing but a text."""
         return cls(None, (text,) if text else ())
+
+    @property
+    def known(self) -> bool:
+        """False where the record holds nothing."""
+        return self.id is not None or bool(self.texts)
 
     def cells(self) -> tuple[str, ...]:
         """The cells that fit this value, each in the form in which the index keeps them.
@@ -166,6 +180,7 @@ class Table:
     _by_filled: dict[tuple[int, ...], dict[tuple[str, ...], Row]] = field(default_factory=dict)
     _known_cells: dict[int, set[str]] = field(default_factory=dict)
     _found: dict[tuple[Value | tuple[Value, ...], ...], Row | None] = field(default_factory=dict)
+    _named: dict[tuple[str, tuple[tuple[str, Value], ...]], frozenset[str]] = field(default_factory=dict)
 
     def add(self, keys: tuple[str, ...], row: Row) -> Row | None:
         """Index a row; returns the row that has the same keys already, if there is one."""
@@ -179,8 +194,25 @@ class Table:
         for column in filled:
             self._known_cells.setdefault(column, set()).add(cells[column])
         self._found.clear()
+        self._named.clear()
         self.rows.append(row)
         return None
+
+    def uses(self, column: str) -> bool:
+        """Whether any row has something in this key column."""
+        return self.layout.keys.index(column) in self._known_cells
+
+    def named(self, column: str, **wanted: Value) -> frozenset[str]:
+        """Every value (case folded) that rows which may fit these keys have in a value column."""
+        asked = (column, tuple(wanted.items()))
+        if asked not in self._named:
+            cells = {name: (ANY, *value.cells()) for name, value in wanted.items()}
+            self._named[asked] = frozenset(
+                _fold(row.values[column])
+                for row in self.rows
+                if all(_cell(row.values[name]) in fitting for name, fitting in cells.items())
+            )
+        return self._named[asked]
 
     def find(self, **wanted: Value | tuple[Value, ...]) -> Row | None:
         """The most specific row that fits, or None. Several values for a column are tried in their order.
@@ -238,32 +270,57 @@ class Table:
 
 def read_table(layout: Layout, content: bytes | None) -> Table:
     """Parse one CSV file (None: it does not exist). Raises TablesUnusable with every problem of the file."""
-    table = Table(layout)
+    columns, rows, problems = read_rows(layout, content)
+    table = Table(layout, columns)
+    for row in rows:
+        twin = table.add(tuple(row.values[name] for name in layout.keys), row)
+        if twin is not None:
+            problems.append(same_keys(row, twin))
+    if problems:
+        raise TablesUnusable(sorted(problems, key=lambda problem: problem.row))
+    return table
+
+
+def same_keys(row: Row, twin: Row) -> TableProblem:
+    """Two rows that answer the same question."""
+    column = next(iter(row.values))
+    return TableProblem(row.file, row.number, column, f"the same keys as row {twin.number}; remove one of them")
+
+
+def read_rows(layout: Layout, content: bytes | None) -> tuple[tuple[str, ...], list[Row], list[TableProblem]]:
+    """The columns of a CSV file as they stand there, its usable rows, and what is wrong with the others.
+
+    Raises TablesUnusable where nothing of it can be read.
+    """
     if content is None:
         if layout.required:
             raise TablesUnusable([TableProblem(layout.file, 0, "", "the file is missing; `tieout setup` writes one")])
-        return table
+        return (), [], []
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise TablesUnusable([_not_utf8(layout, content[: error.start])]) from error
+    rows: list[Row] = []
     problems: list[TableProblem] = []
     # Rows are counted, not lines: a cell may hold line ends.
     number = 1
+    header: list[str] = []
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
-        problems += _header_problems(layout, header)
-        if not problems:
-            table.columns = tuple(header)
-            for number, cells in enumerate(reader, start=2):
-                _read_row(table, header, cells, number, problems)
+        if unusable := _header_problems(layout, header):
+            raise TablesUnusable(unusable)
+        for number, cells in enumerate(reader, start=2):
+            row = _read_row(layout, header, cells, number)
+            if isinstance(row, TableProblem):
+                problems.append(row)
+            elif row is not None:
+                rows.append(row)
     except csv.Error as error:
-        row = number + 1 if table.columns else number
-        problems.append(TableProblem(layout.file, row, "", f"not readable as CSV: {error}"))
-    if problems:
-        raise TablesUnusable(problems)
-    return table
+        # A quote that is never closed swallows all that follows: the row is the one after the last that was whole.
+        row_number = number + 1 if header else number
+        problems.append(TableProblem(layout.file, row_number, "", f"not readable as CSV: {error}"))
+    return tuple(header), rows, problems
 
 
 def _not_utf8(layout: Layout, before: bytes) -> TableProblem:
@@ -290,29 +347,22 @@ def _header_problems(layout: Layout, header: list[str]) -> list[TableProblem]:
     return problems
 
 
-def _read_row(table: Table, header: list[str], cells: list[str], number: int, problems: list[TableProblem]) -> None:
-    layout = table.layout
+def _read_row(layout: Layout, header: list[str], cells: list[str], number: int) -> Row | TableProblem | None:
+    """One row; None where it is empty."""
     if not any(cell.strip() for cell in cells):
-        return
+        return None
     if len(cells) > len(header):
-        problems.append(TableProblem(layout.file, number, "", f"{len(cells)} cells under {len(header)} columns"))
-        return
-    values = dict(zip(header, (cell.strip() for cell in cells), strict=False))
-    for name, cell in values.items():
+        return TableProblem(layout.file, number, "", f"{len(cells)} cells under {len(header)} columns")
+    given = dict(zip(header, (cell.strip() for cell in cells), strict=False))
+    for name, cell in given.items():
         if name != "note" and cell.startswith(FORMULA):
-            problems.append(TableProblem(layout.file, number, name, f"looks like a formula: {cell[:40]}"))
-            return
+            return TableProblem(layout.file, number, name, f"looks like a formula: {cell[:40]}")
+    values = {name: given.get(name, "") for name in (*layout.keys, *layout.values)}
     for name, words in layout.words:
-        if _cell(values.get(name, "")) not in (ANY, *words):
+        if _cell(values[name]) not in (ANY, *words):
             allowed = ", ".join(words)
-            problems.append(TableProblem(layout.file, number, name, f"{values[name]!r} is none of {allowed}, or blank"))
-            return
-    row = Row(layout.file, number, {name: values.get(name, "") for name in (*layout.keys, *layout.values)})
-    twin = table.add(tuple(values.get(name, "") for name in layout.keys), row)
-    if twin is not None:
-        problems.append(
-            TableProblem(layout.file, number, layout.keys[0], f"the same keys as row {twin.number}; remove one of them")
-        )
+            return TableProblem(layout.file, number, name, f"{values[name]!r} is none of {allowed}, or blank")
+    return Row(layout.file, number, values)
 
 
 def _fold(text: str) -> str:

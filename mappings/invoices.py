@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date
 
 from mappings import contacts
+from mappings.coding import Coding
 from mappings.connectwise import Invoice, SourceInvoice
-from mappings.csv_tables import NOTHING, AmbiguousRows, Row, Table, Value
-from mappings.lines import Draft, Taxability, clean, drafts_of, place_cents
-from mappings.money import ZERO, plain, to_cents, total
+from mappings.csv_tables import NOTHING, AmbiguousRows, Row, Value
+from mappings.lines import Taxability, clean, drafts_of
+from mappings.money import to_cents
 from mappings.outcomes import Hold, Reason, XeroList, merge
 from mappings.policy import filled
+from mappings.rates import Rate, rate_for
+from mappings.related import Related
 from mappings.surroundings import Surroundings, Tables
-from mappings.xero import CLASSES, Books, Contact, Document, Line, TaxRate, predicted_tax
+from mappings.xero import Books, Contact, Document, Line
 
 FAMILY = "invoices"
 LONGEST_NUMBER = 255
@@ -26,18 +27,40 @@ def is_credit(header: Invoice) -> bool:
     return to_cents(header.total) < 0
 
 
-def organisation_of(source: SourceInvoice, tables: Tables) -> tuple[str, Row] | Hold:
+def organisation_of(source: SourceInvoice, tables: Tables, related: Related) -> tuple[str, Row] | Hold:
     """The organisation that organisations.csv routes this record to, and the row that did it."""
+    routes: list[tuple[str, Row]] = []
+    for staff in _staff(source, tables, related):
+        route = _route(source, tables, staff)
+        if isinstance(route, Hold):
+            return route
+        routes.append(route)
+    first, *others = routes
+    for other in others:
+        if other[0] != first[0]:
+            return Hold(
+                Reason.AMBIGUOUS_MAPPING,
+                f"{first[0]}/{other[0]}",
+                "The time of this record was entered by people of different organisations: "
+                f"{first[1]} says {first[0]}, {other[1]} says {other[0]}.",
+                'Give their rows in organisations.csv the same organisation, or set staff = "first_time_entry" under '
+                "[routing] in policy.toml.",
+            )
+    return first
+
+
+def _route(source: SourceInvoice, tables: Tables, staff: Value) -> tuple[str, Row] | Hold:
     header = source.header
     location = Value.of(header.location, header.location_id)
+    keys = {
+        "location": location,
+        "department": Value.of(header.department, header.department_id),
+        "company": Value.of(header.company),
+        "staff": staff,
+        "tag": _tag(header, tables.policy.routing.tag_field),
+    }
     try:
-        row = tables.organisations.find(
-            location=location,
-            department=Value.of(header.department, header.department_id),
-            company=Value.of(header.company),
-            staff=_staff(source),
-            tag=_tag(header, tables.policy.routing.tag_field),
-        )
+        row = tables.organisations.find(**keys)
     except AmbiguousRows as error:
         return Hold(
             Reason.AMBIGUOUS_MAPPING,
@@ -69,7 +92,7 @@ def to_xero_invoice(source: SourceInvoice, surroundings: Surroundings) -> Docume
     All amounts are in the invoice's own currency. The totals of the result are what Xero will compute; they equal
     the header's to the cent, or the record is held.
     """
-    routed = organisation_of(source, surroundings.tables)
+    routed = organisation_of(source, surroundings.tables, surroundings.related)
     if isinstance(routed, Hold):
         return routed
     organisation, routing_row = routed
@@ -102,6 +125,7 @@ class _Mapping:
         self.header = source.header
         self.surroundings = surroundings
         self.tables = surroundings.tables
+        self.related = surroundings.related
         self.decisions = surroundings.tables.policy.decisions(organisation)
         self.organisation = organisation
         self.tenant_id = tenant_id
@@ -121,6 +145,7 @@ class _Mapping:
             )
         number = self._number()
         currency = self._currency()
+        rate = self._rate(currency)
         contact = self._contact()
         lines = self._lines()
         if zero and self.decisions.sales.zero_total == "hold":
@@ -142,13 +167,16 @@ class _Mapping:
             # Xero refuses a document that is due before its date; one without a due date is due at once.
             due_date=max(header.due_date or header.date, header.date),
             currency=currency,
-            currency_rate=None,
+            currency_rate=rate.value if rate else None,
             document_reference=clean(self._filled(self.decisions.sales.reference), LONGEST_NUMBER),
             url=self.surroundings.site.link(FAMILY, header.id),
             # An approved document over nothing would count as paid at once: a person decides (policy `zero_total`).
             status="DRAFT" if zero else self.decisions.sales.invoice_status.upper(),
             lines=tuple(lines),
-            rows_used=tuple(dict.fromkeys(str(row) for row in self.rows)),
+            rows_used=(
+                *dict.fromkeys(map(_cited, self.rows)),
+                *([f"rate {rate.value or ''}: {rate.source}".replace(" :", ":")] if rate else []),
+            ),
         )
 
     def _filled(self, template: str) -> str:
@@ -227,16 +255,31 @@ class _Mapping:
                     waits_on=(XeroList.CURRENCIES,),
                 )
             )
-        if self.decisions.currency.source != "xero_day_rate":
-            self.problems.append(
-                Hold(
-                    Reason.MISSING_RATE,
-                    currency,
-                    f"The invoice is in {currency} and the books of {self.organisation} are in {base}; no rate between "
-                    "them is known.",
-                )
-            )
         return currency
+
+    def _rate(self, currency: str) -> Rate | None:
+        """The exchange rate of a foreign document, None for one in the organisation's own currency."""
+        base = self.books.organisation.base_currency
+        if currency in ("", base):
+            return None
+        company = self.related.companies.get(self.header.company.id or 0)
+        found = rate_for(
+            currency,
+            base,
+            self.header.date,
+            self.decisions.currency,
+            self.tables.rates,
+            [
+                ("invoice", self.header.custom_fields or ()),
+                ("company", (company.custom_fields if company else None) or ()),
+            ],
+        )
+        if isinstance(found, Hold):
+            self.problems.append(found)
+            return None
+        if found.row is not None:
+            self.rows.append(found.row)
+        return found
 
     def _contact(self) -> Contact | None:
         header = self.header
@@ -245,8 +288,19 @@ class _Mapping:
             account_number = header.account_number
         else:
             # The header carries the number of its own company, not of the one that pays.
-            payer = self.surroundings.companies.get(company.id or 0)
-            account_number = payer.account_number if payer else ""
+            payer = self.related.companies.get(company.id or 0)
+            if payer is None or payer.deleted_flag:
+                self.problems.append(
+                    Hold(
+                        Reason.COMPANY_MERGED,
+                        company.name or str(company.id),
+                        f"The invoice bills {company.name or company.identifier or company.id}, which ConnectWise does "
+                        "not have any more (or the API member may not see): merged into another company, or deleted.",
+                        "Choose the right bill-to company on the invoice in ConnectWise.",
+                    )
+                )
+                return None
+            account_number = payer.account_number
         found = contacts.resolve(
             company, account_number, "customer", self.organisation, self.tables.contacts, self.books
         )
@@ -260,197 +314,34 @@ class _Mapping:
 
     def _lines(self) -> list[Line]:
         header = self.header
-        code = self.surroundings.tax_codes.get(header.tax_code.id or 0) if header.tax_code else None
+        code = self.related.tax_codes.get(header.tax_code.id or 0) if header.tax_code else None
         taxability = Taxability(
             services=header.taxable_flag and (code is None or code.taxes_services),
             expenses=header.taxable_flag and (code is None or code.taxes_expenses),
             products=header.taxable_flag,
         )
-        drafts = drafts_of(self.source, taxability, self.decisions.tax.rounding_cap)
+        drafts = drafts_of(self.source, taxability, self.decisions.tax.rounding_cap, self.related)
         if isinstance(drafts, Hold):
             self.problems.append(drafts)
             return []
-        before = len(self.problems)
-        lines = [self._line(draft) for draft in drafts]
+        coding = Coding(
+            self.organisation,
+            SIDE,
+            self.tables,
+            self.books,
+            self.decisions,
+            self.related,
+            tax_code=Value.of(header.tax_code),
+            department=Value.of(header.department, header.department_id),
+            location=Value.of(header.location, header.location_id),
+        )
+        lines = [coding.line(draft) for draft in drafts]
         # While a line lacks its tax type, the tax of all of them says nothing.
-        return lines if len(self.problems) > before else self._with_tax_of_header(lines)
-
-    def _line(self, draft: Draft) -> Line:
-        if draft.quantity is None:
-            return Line(draft.key, draft.description)
-        account = self._account(draft)
-        rate = self._tax_rate(draft)
-        code = account.values["account_code"] if account else ""
-        if account and rate:
-            self._check_tax_on_account(rate, code)
-        return Line(
-            key=draft.key,
-            description=draft.description,
-            quantity=draft.quantity,
-            unit_amount=draft.unit_amount,
-            amount=draft.amount,
-            account_code=code,
-            item_code=account.values["item_code"] if account else "",
-            tax_type=rate.tax_type if rate else "",
-            tax=predicted_tax(draft.amount, rate.rate) if rate else ZERO,
-        )
-
-    def _account(self, draft: Draft) -> Row | None:
-        """The row that names a usable account for a line."""
-        row = self._row(
-            self.tables.accounts,
-            draft,
-            Reason.MISSING_ACCOUNT,
-            kind=Value.text(draft.kind),
-            category=draft.category,
-            item=draft.item,
-        )
-        if row is None:
-            return None
-        code = row.values["account_code"]
-        if not code:
-            self.problems.append(
-                Hold(
-                    Reason.MISSING_ACCOUNT,
-                    draft.kind,
-                    f"{row} names no account (line {_short(draft)}).",
-                    f"Fill account_code in {row}.",
-                )
-            )
-            return None
-        account = self.books.accounts.get(code)
-        refusal = "does not exist" if account is None else account.refusal
-        if refusal:
-            self.problems.append(
-                Hold(
-                    Reason.MISSING_ACCOUNT,
-                    code,
-                    f"{row} names account {code}, which {refusal} in {self.organisation}.",
-                    f"Correct account_code in {row}, or the account in Xero.",
-                    (XeroList.ACCOUNTS,),
-                )
-            )
-            return None
-        return row
-
-    def _tax_rate(self, draft: Draft) -> TaxRate | None:
-        """The tax rate that taxes.csv and Xero know for a line."""
-        taxable = Value.text("yes" if draft.taxable else "no")
-        tax_code = Value.of(self.header.tax_code)
-        row = self._row(self.tables.taxes, draft, Reason.MISSING_TAX, tax_code=tax_code, taxable=taxable)
-        if row is None:
-            return None
-        tax_type = row.values["tax_type"]
-        rate = self.books.tax_rates.get(tax_type)
-        if rate is not None and rate.status == "ACTIVE":
-            return rate
-        active = [f"{each.tax_type} ({each.name})" for each in self.books.tax_rates.values() if each.status == "ACTIVE"]
-        there = f"{self.organisation} has {', '.join(active) or 'none'}."
-        if tax_type:
-            gone = "does not have any more" if rate else "does not have"
-            self.problems.append(
-                Hold(
-                    Reason.MISSING_TAX,
-                    tax_type,
-                    f"{row} names the tax type {tax_type!r}, which {self.organisation} {gone}.",
-                    f"Correct tax_type in {row}. {there}",
-                    (XeroList.TAX_RATES,),
-                )
-            )
-        else:
-            self.problems.append(
-                Hold(Reason.MISSING_TAX, "", f"{row} names no tax type.", f"Fill tax_type in {row}. {there}")
-            )
-        return None
-
-    def _check_tax_on_account(self, rate: TaxRate, code: str) -> None:
-        wanted = CLASSES.get(self.books.accounts[code].account_class)
-        if wanted and wanted not in rate.applies_to:
-            self.problems.append(
-                Hold(
-                    Reason.MISSING_TAX,
-                    rate.tax_type,
-                    f"Xero does not allow the tax type {rate.tax_type} on account {code} ({wanted.lower()}).",
-                    "Choose another tax type in taxes.csv, or another account in accounts.csv.",
-                    (XeroList.TAX_RATES, XeroList.ACCOUNTS),
-                )
-            )
-
-    def _row(self, table: Table, draft: Draft, missing: Reason, **wanted: Value | tuple[Value, ...]) -> Row | None:
-        """The row of a table that fits a line; the problem is noted where there is none, or more than one."""
-        keys = {"organisation": Value.text(self.organisation), "side": Value.text(SIDE), **wanted}
-        try:
-            row = table.find(**keys)
-        except AmbiguousRows as error:
-            self.problems.append(
-                Hold(
-                    Reason.AMBIGUOUS_MAPPING,
-                    "/".join(_named(wanted).values()),
-                    f"{error.first} and {error.second} both fit the line {_short(draft)}.",
-                    f"Make {error.first} or {error.second} more specific, or remove one.",
-                )
-            )
-            return None
-        if row is None:
-            names = _named(wanted)
-            blank = f"<{table.layout.values[0]}>"
-            line = table.line(**_named(keys), **{table.layout.values[0]: blank})
-            self.problems.append(
-                Hold(
-                    missing,
-                    "/".join(names.values()),
-                    f"No row of {table.layout.file} fits "
-                    + ", ".join(f"{name} {value}" for name, value in names.items())
-                    + f" (line {_short(draft)}).",
-                    f"Add to {table.layout.file}: {line}",
-                )
-            )
-            return None
-        self.rows.append(row)
-        return row
-
-    def _with_tax_of_header(self, lines: list[Line]) -> list[Line]:
-        """Make the lines' tax add up to the header's, by single cents; or hold with both figures."""
-        wanted = to_cents(self.header.sales_tax)
-        taxable = [
-            place for place, line in enumerate(lines) if line.tax_type and self.books.tax_rates[line.tax_type].rate
-        ]
-        placed = place_cents(
-            [lines[place].tax for place in taxable], [lines[place].amount for place in taxable], wanted
-        )
-        if placed is None:
-            predicted = total(line.tax for line in lines)
-            used = ", ".join(dict.fromkeys(line.tax_type for line in lines if line.tax_type)) or "no tax type"
-            self.problems.append(
-                Hold(
-                    Reason.TAX_DIFFERS,
-                    plain(wanted),
-                    f"ConnectWise says {plain(wanted)} tax; {used} in {self.organisation} would make it "
-                    f"{plain(predicted)}.",
-                )
-            )
-            return lines
-        for place, tax in zip(taxable, placed, strict=True):
-            if tax != lines[place].tax:
-                lines[place] = replace(lines[place], tax=tax, tax_amount=tax)
+        if not coding.problems:
+            lines = coding.with_tax(lines, to_cents(header.sales_tax))
+        self.rows += coding.rows
+        self.problems += coding.problems
         return lines
-
-
-def _named(keys: Mapping[str, Value | tuple[Value, ...]]) -> dict[str, str]:
-    """The keys that hold something, as people write them; of alternatives the first."""
-    found: dict[str, str] = {}
-    for name, given in keys.items():
-        values = given if isinstance(given, tuple) else (given,)
-        shown = next((value.shown() for value in values if value != NOTHING), "")
-        if shown:
-            found[name] = shown
-    return found
-
-
-def _short(draft: Draft) -> str:
-    """A line as a message names it: the beginning of its description."""
-    first, *more = draft.description.splitlines()
-    return repr(first if len(first) <= 60 and not more else first[:60].rstrip() + "…")
 
 
 def starts_too_early(header: Invoice, start: date) -> bool:
@@ -458,10 +349,21 @@ def starts_too_early(header: Invoice, start: date) -> bool:
     return header.date < start
 
 
-def _staff(source: SourceInvoice) -> Value:
-    """The member of the first time entry (lowest id): the default of `routing.staff`."""
+def _staff(source: SourceInvoice, tables: Tables, related: Related) -> list[Value]:
+    """Whose record it is, by policy; several people where all of them have to agree. Never empty."""
     entries = sorted(source.time, key=lambda entry: entry.id)
-    return Value.of(entries[0].member) if entries else NOTHING
+    rule = tables.policy.routing.staff
+    if rule == "sales_rep":
+        order = related.sales_orders.get(source.header.sales_order.id or 0) if source.header.sales_order else None
+        return [Value.of(order.sales_rep) if order else NOTHING]
+    if rule == "all_time_entries":
+        return list(dict.fromkeys(Value.of(entry.member) for entry in entries)) or [NOTHING]
+    return [Value.of(entries[0].member) if entries else NOTHING]
+
+
+def _cited(row: Row) -> str:
+    """A row with what it says: the file may be another one by the time somebody asks."""
+    return f"{row}: {','.join(row.values.values())}"
 
 
 def _tag(header: Invoice, caption: str) -> Value:

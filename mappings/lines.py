@@ -11,11 +11,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from mappings.connectwise import ExpenseEntry, Invoice, Product, SourceInvoice, TimeEntry
 from mappings.csv_tables import NOTHING, Value
 from mappings.money import CENT, ZERO, plain, to_cents, total
 from mappings.outcomes import Hold, Reason
+from mappings.related import Related
 
 FOUR_PLACES = Decimal("0.0001")
 """What Xero keeps of a unit price with `unitdp=4`, and of a quantity (xero.md, section 4)."""
@@ -33,7 +35,8 @@ class Draft:
     """A line before it has an account: what it is, what it costs, and whether ConnectWise taxes it.
 
     `amount` is to the cent, before tax, in the document's currency. `quantity` None: a description alone.
-    `category` is tried in its order (contract 3: accounts.csv).
+    `category` is tried in its order (contract 3: accounts.csv). `work_type` to `location` are the row's own; what it
+    leaves open, the header may say (contract 3: tracking.csv).
     """
 
     key: str
@@ -45,6 +48,10 @@ class Draft:
     taxable: bool
     category: tuple[Value, ...] = (NOTHING,)
     item: Value = NOTHING
+    work_type: Value = NOTHING
+    staff: Value = NOTHING
+    department: Value = NOTHING
+    location: Value = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,7 @@ class _Part:
     taxable: bool
     rows: Sequence[tuple[Draft, Decimal]] = ()
     kind: str = ""
+    category: tuple[Value, ...] = (NOTHING,)
 
     @property
     def amount(self) -> Decimal:
@@ -79,14 +87,19 @@ class _Part:
     def flat(self) -> Draft:
         """The whole part as one line."""
         kind = self.kind or self.key
-        return Draft(f"flat:{self.key}", kind, self.description, Decimal(1), self.amount, self.amount, self.taxable)
+        return Draft(
+            f"flat:{self.key}", kind, self.description, Decimal(1), self.amount, self.amount, self.taxable,
+            self.category,
+        )  # fmt: skip
 
 
-def drafts_of(source: SourceInvoice, taxability: Taxability, rounding_cap: Decimal) -> list[Draft] | Hold:
+def drafts_of(
+    source: SourceInvoice, taxability: Taxability, rounding_cap: Decimal, related: Related
+) -> list[Draft] | Hold:
     """All lines of an invoice, in the order service, expense, product, flat amounts; or why they do not add up.
 
     There is always at least one line, and the lines' amounts add up to the header's subtotal. `rounding_cap` is the
-    most that a rounding line may carry, in the document's currency.
+    most that a rounding line may carry, in the document's currency. `related` knows the catalogue and the agreements.
     """
     header = source.header
     subtotal, tax = to_cents(header.subtotal), to_cents(header.sales_tax)
@@ -97,7 +110,7 @@ def drafts_of(source: SourceInvoice, taxability: Taxability, rounding_cap: Decim
             f"To the cent, the subtotal of {plain(subtotal)} and the tax of {plain(tax)} do not make the total of "
             f"{plain(header.total)} on the header.",
         )
-    parts = _parts(source, taxability)
+    parts = _parts(source, taxability, related)
     if to_cents(total(part.exact for part in parts)) != subtotal:
         return Hold(Reason.LINES_INCOMPLETE, plain(header.subtotal), _unequal_header(header))
     drafts: list[Draft] = []
@@ -138,7 +151,7 @@ def _lines_of(part: _Part) -> list[Draft] | Hold:
     return lines
 
 
-def _parts(source: SourceInvoice, taxability: Taxability) -> list[_Part]:
+def _parts(source: SourceInvoice, taxability: Taxability, related: Related) -> list[_Part]:
     """The header's parts, signed as they count towards the subtotal; whether they make it is for the caller to see."""
     header, services = source.header, taxability.services
     time = [_time_draft(row, services) for row in source.time if row.billable_option != DO_NOT_BILL]
@@ -146,21 +159,25 @@ def _parts(source: SourceInvoice, taxability: Taxability) -> list[_Part]:
         _expense_draft(row, taxability.expenses) for row in source.expenses if row.billable_option != DO_NOT_BILL
     ]
     products = [
-        _product_draft(row, taxability.products)
+        _product_draft(row, taxability.products, related)
         for row in source.products
         if row.billable_option != DO_NOT_BILL and not row.cancelled_flag
     ]
     service = _Part("service", "service total", "Services", header.service_total, services, time)
     expense = _Part("expense", "expense total", "Expenses", header.expense_total, taxability.expenses, expenses)
     product = _Part("product", "product total", "Products", header.product_total, taxability.products, products)
+    agreement = related.agreements.get(header.agreement.id or 0) if header.agreement else None
     flat = [
-        _Part("agreement", "agreement amount", "Agreement", header.agreement_amount, services),
+        _Part(
+            "agreement", "agreement amount", "Agreement", header.agreement_amount, services,
+            category=(Value.of(agreement.type) if agreement else NOTHING,),
+        ),
         _Part("adjustment", "service adjustment", "Service adjustment", header.service_adjustment_amount, services),
         _Part(
             "progress", "progress applied", "Less progress already billed", -header.previous_progress_applied, services
         ),
         _Part("down_payment", "down payment applied", "Less down payment", -header.downpayment_applied, services),
-    ]
+    ]  # fmt: skip
     made = total(part.exact for part in (service, expense, product, *flat))
     if header.special_invoice_flag and not any(part.exact for part in (service, expense, product, *flat)):
         # A special invoice may be one amount and no part; products may describe it (connectwise.md, section 6).
@@ -197,31 +214,48 @@ def _time_draft(entry: TimeEntry, taxable: bool) -> tuple[Draft, Decimal]:
     if entry.billable_option == NO_CHARGE:
         exact = ZERO
     names = [reference.name for reference in (entry.work_type, entry.member) if reference and reference.name]
-    return _draft(
+    draft = _draft(
         f"time:{entry.id}", "service", (entry.notes, " - ".join(names), "Time"), entry.invoice_hours,
-        entry.hourly_rate, exact, taxable, (Value.of(entry.work_type), Value.of(entry.work_role)),
+        entry.hourly_rate, exact, taxable,
+        category=(Value.of(entry.work_type), Value.of(entry.work_role)),
+        work_type=Value.of(entry.work_type),
+        staff=Value.of(entry.member),
+        department=Value.of(entry.department, entry.business_unit_id),
+        location=Value.of(entry.location, entry.location_id),
     )  # fmt: skip
+    return draft, exact
 
 
 def _expense_draft(entry: ExpenseEntry, taxable: bool) -> tuple[Draft, Decimal]:
     exact = ZERO if entry.billable_option == NO_CHARGE else entry.invoice_amount
-    return _draft(
+    draft = _draft(
         f"expense:{entry.id}", "expense", (entry.notes, entry.type.name if entry.type else "", "Expense"), Decimal(1),
-        entry.invoice_amount, exact, taxable, (Value.of(entry.type),),
+        entry.invoice_amount, exact, taxable,
+        category=(Value.of(entry.type),),
+        staff=Value.of(entry.member),
+        department=Value.of(None, entry.business_unit_id),
+        location=Value.of(None, entry.location_id),
     )  # fmt: skip
+    return draft, exact
 
 
-def _product_draft(row: Product, taxable: bool) -> tuple[Draft, Decimal]:
+def _product_draft(row: Product, taxable: bool, related: Related) -> tuple[Draft, Decimal]:
     exact = row.ext_price
     if exact is None:
         exact = row.quantity * row.price - row.discount
     if row.billable_option == NO_CHARGE:
         exact = ZERO
     catalogued = row.catalog_item.identifier if row.catalog_item else ""
-    return _draft(
+    item = related.catalog_items.get(row.catalog_item.id or 0) if row.catalog_item else None
+    draft = _draft(
         f"product:{row.id}", "product", (row.customer_description, row.description, catalogued, "Product"),
-        row.quantity, row.price, exact, row.taxable_flag and taxable, item=Value.of(row.catalog_item),
+        row.quantity, row.price, exact, row.taxable_flag and taxable,
+        category=(Value.of(item.subcategory), Value.of(item.category)) if item else (NOTHING,),
+        item=Value.of(row.catalog_item),
+        department=Value.of(row.business_unit, row.business_unit_id),
+        location=Value.of(row.location, row.location_id),
     )  # fmt: skip
+    return draft, exact
 
 
 def _draft(
@@ -232,14 +266,16 @@ def _draft(
     price: Decimal,
     exact: Decimal,
     taxable: bool,
-    category: tuple[Value, ...] = (NOTHING,),
-    item: Value = NOTHING,
-) -> tuple[Draft, Decimal]:
-    """A row as a line, with its unrounded amount beside it; described by the first of the texts that says something."""
+    **own: Any,
+) -> Draft:
+    """A row as a line; described by the first of the texts that says something.
+
+    `exact` is its unrounded amount, `own` what it says of itself (the fields of Draft from `category` on).
+    """
     amount = to_cents(exact)
     description = next(text for text in map(clean, texts) if text)
     if amount == 0:
-        return Draft(key, kind, description, None, None, ZERO, taxable, category, item), exact
+        return Draft(key, kind, description, None, None, ZERO, taxable, **own)
     shown_quantity, shown_price = _at_four_places(quantity), _at_four_places(price)
     if shown_quantity < 0:
         shown_quantity, shown_price = -shown_quantity, -shown_price
@@ -247,7 +283,7 @@ def _draft(
         figures = f" ({_shown(quantity)} x {_shown(price)})"
         description = clean(description, LONGEST_DESCRIPTION - len(figures)) + figures
         shown_quantity, shown_price = Decimal(1), amount
-    return Draft(key, kind, description, shown_quantity, shown_price, amount, taxable, category, item), exact
+    return Draft(key, kind, description, shown_quantity, shown_price, amount, taxable, **own)
 
 
 def _at_four_places(value: Decimal) -> Decimal:

@@ -35,6 +35,8 @@ class XeroList(StrEnum):
     TAX_RATES = "tax_rates"
     CONTACTS = "contacts"
     CURRENCIES = "currencies"
+    TRACKING = "tracking"
+    ITEMS = "items"
 
 
 class Reason(StrEnum):
@@ -44,7 +46,10 @@ class Reason(StrEnum):
     AMBIGUOUS_MAPPING = "ambiguous_mapping"
     MISSING_CONTACT = "missing_contact"
     CONTACT_ARCHIVED = "contact_archived"
+    COMPANY_MERGED = "company_merged"
     MISSING_ACCOUNT = "missing_account"
+    MISSING_ITEM = "missing_item"
+    MISSING_TRACKING = "missing_tracking"
     MISSING_TAX = "missing_tax"
     MISSING_RATE = "missing_rate"
     CURRENCY_NOT_ENABLED = "currency_not_enabled"
@@ -92,9 +97,21 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The contact in Xero is archived, and Xero refuses documents for it.",
         "Restore the contact in Xero, or point the company to another contact in contacts.csv.",
     ),
+    Reason.COMPANY_MERGED: Explanation(
+        "The company that pays does not exist in ConnectWise any more: it was merged into another, or deleted.",
+        "Choose the company that took its place on the record in ConnectWise.",
+    ),
     Reason.MISSING_ACCOUNT: Explanation(
         "No account is known for a line, or Xero does not have (or has archived) the one that the table names.",
         "Add or correct the row in accounts.csv, or restore the account in Xero.",
+    ),
+    Reason.MISSING_ITEM: Explanation(
+        "Xero does not have the item that the table names, or does not sell it.",
+        "Correct item_code in accounts.csv, or add the item in Xero.",
+    ),
+    Reason.MISSING_TRACKING: Explanation(
+        "No tracking option is known for a line, or Xero does not have (or has archived) the one that the table names.",
+        "Add or correct the row in tracking.csv, or restore the option in Xero.",
     ),
     Reason.MISSING_TAX: Explanation(
         "No tax type is known for a line, or Xero does not have (or does not allow) the one that the table names.",
@@ -102,7 +119,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.MISSING_RATE: Explanation(
         "The document is in a foreign currency and no exchange rate is known for it.",
-        'To let Xero take its own rate of the day, set source = "xero_day_rate" under [currency] in policy.toml.',
+        "Give the rate where policy looks for it: rates.csv, or the custom field.",
     ),
     Reason.CURRENCY_NOT_ENABLED: Explanation(
         "The document's currency is not switched on in the Xero organisation.",

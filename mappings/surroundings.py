@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
-from mappings.connectwise import Company, TaxCode
 from mappings.csv_tables import (
     ACCOUNTS,
     CONTACTS,
     LAYOUTS,
     ORGANISATIONS,
+    RATES,
     TAXES,
+    TRACKING,
     Layout,
     Table,
     TableProblem,
@@ -23,7 +24,12 @@ from mappings.csv_tables import (
 from mappings.links import ConnectWiseSite
 from mappings.policy import FILE as POLICY_FILE
 from mappings.policy import Policy, read_policy
+from mappings.rates import RateTable, read_rates
+from mappings.related import Related
 from mappings.xero import Books
+
+FILES = (*(layout.file for layout in LAYOUTS), RATES.file, POLICY_FILE)
+"""All files of the folder that are read; others there are nobody's business."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,9 @@ class Tables:
     organisations: Table
     accounts: Table
     taxes: Table
+    tracking: Table
     contacts: Table
+    rates: RateTable
     policy: Policy
     digest: str
 
@@ -46,8 +54,7 @@ class Surroundings:
     tenants: Mapping[str, str]
     books: Mapping[str, Books]
     site: ConnectWiseSite
-    tax_codes: Mapping[int, TaxCode] = field(default_factory=dict)
-    companies: Mapping[int, Company] = field(default_factory=dict)
+    related: Related = field(default_factory=Related)
 
     @cached_property
     def digest(self) -> str:
@@ -55,8 +62,8 @@ class Surroundings:
         digest = hashlib.blake2b(self.tables.digest.encode(), digest_size=16)
         digest.update(repr(sorted(self.tenants.items())).encode())
         digest.update(repr(sorted((name, books.digest) for name, books in self.books.items())).encode())
-        digest.update(repr(sorted(self.tax_codes.items())).encode())
-        digest.update(repr(sorted(self.companies.items())).encode())
+        for each in fields(self.related):
+            digest.update(repr(sorted(getattr(self.related, each.name).items())).encode())
         digest.update(repr(self.site).encode())
         return digest.hexdigest()
 
@@ -71,6 +78,11 @@ def read_tables(files: Mapping[str, bytes]) -> Tables:
             tables[layout] = read_table(layout, files.get(layout.file))
         except TablesUnusable as error:
             problems.extend(error.problems)
+    rates = RateTable()
+    try:
+        rates = read_rates(files.get(RATES.file))
+    except TablesUnusable as error:
+        problems.extend(error.problems)
     try:
         policy = read_policy(files.get(POLICY_FILE))
     except TablesUnusable as error:
@@ -78,7 +90,16 @@ def read_tables(files: Mapping[str, bytes]) -> Tables:
     if problems:
         raise TablesUnusable(problems)
     digest = hashlib.blake2b(digest_size=16)
-    for name in (*(layout.file for layout in LAYOUTS), POLICY_FILE):
+    for name in FILES:
         content = files.get(name)
         digest.update(f"{name}:{-1 if content is None else len(content)}:".encode() + (content or b""))
-    return Tables(tables[ORGANISATIONS], tables[ACCOUNTS], tables[TAXES], tables[CONTACTS], policy, digest.hexdigest())
+    return Tables(
+        organisations=tables[ORGANISATIONS],
+        accounts=tables[ACCOUNTS],
+        taxes=tables[TAXES],
+        tracking=tables[TRACKING],
+        contacts=tables[CONTACTS],
+        rates=rates,
+        policy=policy,
+        digest=digest.hexdigest(),
+    )

@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any
@@ -86,6 +86,50 @@ class TaxRate:
                 for name in ("Assets", "Equity", "Expenses", "Liabilities", "Revenue")
                 if given.get(f"CanApplyTo{name}", True)
             ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of the price list; `sold` and `purchased` say where it may stand, the codes are its own accounts."""
+
+    code: str
+    name: str
+    sold: bool
+    purchased: bool
+    sales_account: str = ""
+    purchases_account: str = ""
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> Item:
+        """From an element of `/Items`. A tracked item's purchases go to its inventory account."""
+        sales, purchases = given.get("SalesDetails") or {}, given.get("PurchaseDetails") or {}
+        return cls(
+            given.get("Code") or "",
+            given.get("Name") or "",
+            bool(given.get("IsSold", True)),
+            bool(given.get("IsPurchased", True)),
+            sales.get("AccountCode") or "",
+            given.get("InventoryAssetAccountCode") or purchases.get("AccountCode") or "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingCategory:
+    """One tracking category; `options` are names with their status, and both are found whatever their case."""
+
+    name: str
+    status: str
+    options: Mapping[str, tuple[str, str]]
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> TrackingCategory:
+        """From an element of `/TrackingCategories`. Of two options of one name the active one counts."""
+        options = [(each.get("Name") or "", each.get("Status") or "ACTIVE") for each in given.get("Options") or []]
+        return cls(
+            given.get("Name") or "",
+            given.get("Status") or "ACTIVE",
+            {fold(name): (name, status) for name, status in sorted(options, key=lambda one: one[1] == "ACTIVE")},
         )
 
 
@@ -164,6 +208,8 @@ class Books:
     currencies: frozenset[str]
     contacts: ContactBook
     digest: str
+    items: Mapping[str, Item] = field(default_factory=dict)
+    tracking: Mapping[str, TrackingCategory] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -231,6 +277,7 @@ class Line:
     tax_type: str = ""
     tax: Decimal = ZERO
     tax_amount: Decimal | None = None
+    tracking: tuple[tuple[str, str], ...] = ()
 
     def body(self) -> dict[str, Any]:
         """The line as the API takes it."""
@@ -247,6 +294,8 @@ class Line:
             body["ItemCode"] = self.item_code
         if self.tax_amount is not None:
             body["TaxAmount"] = self.tax_amount
+        if self.tracking:
+            body["Tracking"] = [{"Name": category, "Option": option} for category, option in self.tracking]
         return body
 
 
@@ -329,7 +378,7 @@ class Document:
     def from_text(cls, text: str) -> Document:
         """The document that `to_text` wrote."""
         given = json.loads(text, parse_float=Decimal, parse_int=Decimal)
-        lines = tuple(Line(**dict(zip(LINE_FIELDS, cells, strict=True))) for cells in given["lines"])
+        lines = tuple(_line_of(cells) for cells in given["lines"])
         return cls(
             **given
             | {
@@ -340,6 +389,12 @@ class Document:
                 "lines": lines,
             }
         )
+
+
+def _line_of(cells: Sequence[Any]) -> Line:
+    """A line as `to_text` wrote it. One that was written before a field existed goes without it."""
+    given = dict(zip(LINE_FIELDS, cells, strict=False))
+    return Line(**given | {"tracking": tuple((name, option) for name, option in given.get("tracking", ()))})
 
 
 LINE_FIELDS = tuple(item.name for item in fields(Line))

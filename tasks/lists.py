@@ -5,40 +5,66 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import simplejson
 
 from blocks.audit import lists as kept_lists
 from blocks.doors import Doors
-from mappings.connectwise import Company, TaxCode
+from mappings.connectwise import (
+    Agreement,
+    CatalogItem,
+    Company,
+    ConnectWiseRecord,
+    Department,
+    Location,
+    SalesOrder,
+    TaxCode,
+)
 from mappings.outcomes import XeroList
-from mappings.xero import Account, Books, Contact, ContactBook, Organisation, TaxRate
+from mappings.related import Related, Wanted
+from mappings.surroundings import Tables
+from mappings.xero import Account, Books, Contact, ContactBook, Item, Organisation, TaxRate, TrackingCategory, fold
 
 GOOD_FOR = timedelta(days=1)
 OVERLAP = timedelta(minutes=10)
 ALWAYS = (XeroList.ORGANISATION, XeroList.ACCOUNTS, XeroList.TAX_RATES, XeroList.CONTACTS)
 """Lists that every mapping needs; currencies are asked for when a foreign document comes along."""
+
+
+def needed_by(tables: Tables) -> tuple[XeroList, ...]:
+    """The lists that every mapping with these tables needs."""
+    items = any(row.values["item_code"] for row in tables.accounts.rows)
+    return (
+        *ALWAYS,
+        *([XeroList.TRACKING] if tables.tracking.rows else []),
+        *([XeroList.ITEMS] if items else []),
+    )
+
+
 CONNECTWISE = "connectwise"
+Kept = TypeVar("Kept", Company, CatalogItem, Agreement, SalesOrder, Location, Department)
 
 
 class Lists:
     """All reference lists for one cycle. A list is read at most once per cycle beyond its first use.
 
-    `keeps` is False in a dry run: nothing is stored, and what was read is known to this cycle alone.
+    `needed` are the lists of Xero that every mapping with the client's tables asks. `keeps` is False in a dry run:
+    nothing is stored, and what was read is known to this cycle alone.
     """
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, needed: Sequence[XeroList] = ALWAYS) -> None:
         self.keeps = True
+        self._needed = needed
         self._doors = doors
         self._text: dict[tuple[str, str], str] = {}
         self._renewed: set[tuple[str, XeroList]] = set()
         self._books: dict[str, Books] = {}
         self._tax_codes: dict[int, TaxCode] | None = None
-        self._companies: dict[int, Company | None] = {}
+        self._by_ids: dict[type[ConnectWiseRecord], dict[int, Any]] = {}
         self._searched: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
@@ -48,9 +74,8 @@ class Lists:
             tenant_id = self._doors.tenants.get(name)
             if tenant_id is None or name in self._books:
                 continue
-            for which in ALWAYS:
-                self._load(tenant_id, which)
-            self._load(tenant_id, XeroList.CURRENCIES, only_kept=True)
+            for which in XeroList:
+                self._load(tenant_id, which, only_kept=which not in self._needed)
             self._books[name] = self._build(tenant_id)
         return self._books
 
@@ -118,24 +143,38 @@ class Lists:
             self._tax_codes = {code.id: code for code in codes}
         return self._tax_codes
 
-    def companies(self, ids: Iterable[int]) -> Mapping[int, Company]:
-        """ConnectWise companies by id, each read once a day; those that are gone are absent."""
+    def related(self, wanted: Wanted) -> Related:
+        """The records of ConnectWise that invoices point to; those that are gone are absent."""
+        return Related(
+            tax_codes=self.tax_codes() if wanted.tax_codes else {},
+            companies=self._by_id(Company, wanted.companies),
+            catalog_items=self._by_id(CatalogItem, wanted.catalog_items),
+            agreements=self._by_id(Agreement, wanted.agreements),
+            sales_orders=self._by_id(SalesOrder, wanted.sales_orders),
+            locations=self._by_id(Location, wanted.locations),
+            departments=self._by_id(Department, wanted.departments),
+        )
+
+    def _by_id(self, record: type[Kept], ids: Iterable[int]) -> dict[int, Kept]:
+        """Records of one list by id, each read once a day."""
         wanted = list(dict.fromkeys(ids))
-        if any(number not in self._companies for number in wanted):
-            known = kept_lists.kept(self._doors.audit, CONNECTWISE, "companies")
+        here: dict[int, Kept | None] = self._by_ids.setdefault(record, {})
+        if any(number not in here for number in wanted):
+            name = record.__name__.lower()
+            known = kept_lists.kept(self._doors.audit, CONNECTWISE, name)
             since = self._doors.clock()
             if known is not None and not self._is_old(known.read_at):
                 since = known.read_at
-                for number, given in json.loads(known.text).items():
-                    self._companies.setdefault(int(number), Company.model_validate(given) if given else None)
-            missing = [number for number in wanted if number not in self._companies]
+                for number, given in json.loads(known.text, parse_float=Decimal).items():
+                    here.setdefault(int(number), record.model_validate(given) if given else None)
+            missing = [number for number in wanted if number not in here]
             if missing:
-                found = (Company.model_validate(given) for given in self._doors.connectwise.companies(missing))
-                self._companies |= dict.fromkeys(missing) | {company.id: company for company in found}
+                found = [record.model_validate(given) for given in self._doors.connectwise.related(record, missing)]
+                here |= dict.fromkeys(missing) | {each.id: each for each in found}
                 # Kept since the oldest of them was read, so that each is renewed in time.
-                text = _dump({n: company and company.model_dump() for n, company in self._companies.items()})
-                self._keep(CONNECTWISE, "companies", text, since)
-        return {number: company for number in wanted if (company := self._companies[number]) is not None}
+                text = _dump({number: each and each.model_dump() for number, each in here.items()})
+                self._keep(CONNECTWISE, name, text, since)
+        return {number: each for number in wanted if (each := here[number]) is not None}
 
     def _keep(self, scope: str, name: str, text: str, read_at: datetime) -> None:
         if self.keeps:
@@ -159,6 +198,8 @@ class Lists:
                 XeroList.ACCOUNTS: xero.accounts,
                 XeroList.TAX_RATES: xero.tax_rates,
                 XeroList.CURRENCIES: xero.currencies,
+                XeroList.TRACKING: xero.tracking_categories,
+                XeroList.ITEMS: xero.items,
             }[name]
             text = _dump(_lean(name, read(tenant_id)))
         self._text[(tenant_id, name.value)] = text
@@ -198,6 +239,13 @@ class Lists:
             currencies=frozenset(given.get("Code", "") for given in listed(XeroList.CURRENCIES)),
             contacts=ContactBook.of(Contact.parse(given) for given in listed(XeroList.CONTACTS)),
             digest=digest.hexdigest(),
+            items={item.code: item for item in map(Item.parse, listed(XeroList.ITEMS))},
+            tracking={
+                fold(category.name): category
+                for category in sorted(
+                    map(TrackingCategory.parse, listed(XeroList.TRACKING)), key=lambda one: one.status == "ACTIVE"
+                )
+            },
         )
 
 
@@ -209,6 +257,10 @@ KEEP: dict[XeroList, tuple[str, ...]] = {
     ),
     XeroList.CONTACTS: ("ContactID", "Name", "AccountNumber", "ContactStatus"),
     XeroList.CURRENCIES: ("Code",),
+    XeroList.TRACKING: ("Name", "Status", "Options"),
+    XeroList.ITEMS: (
+        "Code", "Name", "IsSold", "IsPurchased", "SalesDetails", "PurchaseDetails", "InventoryAssetAccountCode",
+    ),
     XeroList.ORGANISATION: ("Name", "BaseCurrency", "ShortCode", "PeriodLockDate", "EndOfYearLockDate"),
 }  # fmt: skip
 """What is kept of each list: what mapping asks of it, and nothing that changes with every document."""

@@ -22,11 +22,16 @@ from pydantic import SecretStr
 from blocks.failures import LimitReached, NotConfigured, Unreachable
 from blocks.wire import NoAnswer, Retries, TryAgain, Wire, http_date, redirected_to, retry_after
 from mappings.connectwise import (
+    Agreement,
+    CatalogItem,
     Company,
     ConnectWiseRecord,
+    Department,
     ExpenseEntry,
     Invoice,
+    Location,
     Product,
+    SalesOrder,
     TimeEntry,
     fields_of,
     read_json,
@@ -40,6 +45,16 @@ TAX_CODE_FIELDS = "id,identifier," + ",".join(
     for level in ("One", "Two", "Three", "Four", "Five", "Six")
     for what in ("Services", "Expenses")
 )
+
+RELATED: dict[type[ConnectWiseRecord], str] = {
+    Company: "/company/companies",
+    CatalogItem: "/procurement/catalog",
+    Agreement: "/finance/agreements",
+    SalesOrder: "/sales/orders",
+    Location: "/system/locations",
+    Department: "/system/departments",
+}
+"""Lists of records that invoices point to."""
 
 Raw = dict[str, Any]
 
@@ -196,9 +211,9 @@ class ConnectWiseClient:
         """All tax codes, with the flags that say what each level taxes."""
         return self._all("/finance/taxCodes", "", TAX_CODE_FIELDS)
 
-    def companies(self, ids: Sequence[int]) -> list[Raw]:
-        """The companies with these ids."""
-        return self._by_ids("/company/companies", "id", ids, fields_of(Company))
+    def related(self, record: type[ConnectWiseRecord], ids: Sequence[int]) -> list[Raw]:
+        """The records of one of the lists that invoices point into, by id; what is gone is left out."""
+        return self._by_ids(RELATED[record], "id", ids, fields_of(record))
 
     def _by_ids(self, path: str, field: str, ids: Sequence[int], fields: str) -> list[Raw]:
         return [

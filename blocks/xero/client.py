@@ -108,6 +108,14 @@ class XeroClient:
         """The currencies that are switched on."""
         return self._list(tenant_id, "Currencies", "Currencies")
 
+    def tracking_categories(self, tenant_id: str) -> list[dict[str, Any]]:
+        """The tracking categories with their options, archived ones too."""
+        return self._list(tenant_id, "TrackingCategories?includeArchived=true", "TrackingCategories")
+
+    def items(self, tenant_id: str) -> list[dict[str, Any]]:
+        """The whole price list."""
+        return self._list(tenant_id, "Items", "Items")
+
     def contacts(self, tenant_id: str, changed_since: datetime | None = None) -> list[dict[str, Any]]:
         """All contacts, archived ones too; with `changed_since` only those that changed at or after it."""
         # Milliseconds or an offset would make Xero ignore the header (xero.md, 3.4).

@@ -62,7 +62,7 @@ CALLS: dict[str, Callable[[ConnectWiseClient], Any]] = {
     "invoices_by_number": lambda client: client.invoices_by_number("40001"),
     "invoice_rows": lambda client: client.invoice_rows([1, 2]),
     "tax_codes": lambda client: client.tax_codes(),
-    "companies": lambda client: client.companies([1, 2]),
+    "related": lambda client: client.related(Company, [1, 2]),
     "calls": lambda client: client.calls,
 }
 """Every public way into the client, with arguments to try it."""
@@ -116,7 +116,7 @@ def test_conditions_for_ids_and_rows_are_lists() -> None:
     """`id in (...)` for records, `invoice/id in (...)` for rows of several invoices."""
     server = Server(answer(200, []))
     client = connectwise(server)
-    client.companies([3, 5])
+    client.related(Company, [3, 5])
     client.invoice_rows([7, 8])
     found = {urlsplit(str(r.url)).path.rpartition("3.0")[2]: asked(r)["conditions"] for r in server.requests}
     assert found == {
@@ -132,7 +132,7 @@ def test_nothing_is_asked_for_no_ids() -> None:
     server = Server(answer(200, []))
     client = connectwise(server)
     rows = client.invoice_rows([])
-    assert (client.invoices_by_id([]), client.companies([]), rows.time, rows.products) == ([], [], {}, {})
+    assert (client.invoices_by_id([]), client.related(Company, []), rows.time, rows.products) == ([], [], {}, {})
     assert server.requests == []
 
 
@@ -407,7 +407,7 @@ def test_the_fields_that_are_asked_for_are_all_that_a_record_needs() -> None:
         (given_row,) = found[number]
         (whole,) = system.rows(kind, number)
         assert record.model_validate(given_row) == record.model_validate(whole)
-    (company,) = client.companies([header["company"]["id"]])
+    (company,) = client.related(Company, [header["company"]["id"]])
     assert Company.model_validate(company) == Company.model_validate(system.record("company", company["id"]))
     (code,) = client.tax_codes()
     assert TaxCode.model_validate(code) == TaxCode.model_validate(system.record("tax_code", code["id"]))

@@ -30,7 +30,7 @@ def world() -> Surroundings:
         tenants={"Sydney": SYDNEY},
         books={"Sydney": books(accounts=[*revenue, *liabilities])},
         site=SITE,
-        tax_codes=usual.tax_codes,
+        related=usual.related,
     )
 
 

@@ -10,8 +10,20 @@ from typing import Any
 from mappings.connectwise import Company, SourceInvoice, TaxCode
 from mappings.links import ConnectWiseSite
 from mappings.outcomes import Hold
+from mappings.related import Related
 from mappings.surroundings import Surroundings, Tables, read_tables
-from mappings.xero import Account, Books, Contact, ContactBook, Document, Found, Organisation, TaxRate
+from mappings.xero import (
+    Account,
+    Books,
+    Contact,
+    ContactBook,
+    Document,
+    Found,
+    Item,
+    Organisation,
+    TaxRate,
+    TrackingCategory,
+)
 
 SYDNEY = "11111111-1111-4111-8111-111111111111"
 ACME = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -46,6 +58,18 @@ def tax_rate(tax_type: str, rate: str, status: str = "ACTIVE", **fields: object)
     return TaxRate.parse({**given, **fields})
 
 
+def item(code: str, **fields: Any) -> Item:
+    """An item that is bought and sold."""
+    return Item.parse({"Code": code, "Name": f"Item {code}", **fields})
+
+
+def category(name: str, *options: str, status: str = "ACTIVE", archived: Iterable[str] = ()) -> TrackingCategory:
+    """A tracking category with these options."""
+    given = [{"Name": each, "Status": "ACTIVE"} for each in options]
+    given += [{"Name": each, "Status": "ARCHIVED"} for each in archived]
+    return TrackingCategory.parse({"Name": name, "Status": status, "Options": given})
+
+
 def contact(number: int, name: str, account_number: str = "", status: str = "ACTIVE") -> Contact:
     """A contact whose id ends in `number`."""
     return Contact(f"aaaaaaaa-0000-4000-8000-{number:012}", name, account_number, status)
@@ -57,6 +81,8 @@ def books(
     tax_rates: Iterable[TaxRate] = (tax_rate("OUTPUT", "10"), tax_rate("EXEMPTOUTPUT", "0")),
     currencies: Iterable[str] = ("AUD",),
     lock_date: date | None = None,
+    items: Iterable[Item] = (),
+    tracking: Iterable[TrackingCategory] = (),
 ) -> Books:
     """The books of Sydney."""
     return Books(
@@ -67,6 +93,8 @@ def books(
         currencies=frozenset(currencies),
         contacts=ContactBook.of(contacts),
         digest="books",
+        items={each.code: each for each in items},
+        tracking={each.name.casefold(): each for each in tracking},
     )
 
 
@@ -76,6 +104,7 @@ def surroundings(
     sydney: Books | None = None,
     tax_codes: Iterable[TaxCode] = (TaxCode(id=5, identifier="GST", taxes_services=True, taxes_expenses=True),),
     companies: Iterable[Company] = (),
+    **related: Iterable[Any],
 ) -> Surroundings:
     """Everything that a mapping is given beside the record: one organisation, Sydney."""
     return Surroundings(
@@ -83,8 +112,11 @@ def surroundings(
         tenants={"Sydney": SYDNEY},
         books={"Sydney": sydney or books()},
         site=SITE,
-        tax_codes={code.id: code for code in tax_codes},
-        companies={company.id: company for company in companies},
+        related=Related(
+            tax_codes={code.id: code for code in tax_codes},
+            companies={company.id: company for company in companies},
+            **{name: {each.id: each for each in records} for name, records in related.items()},
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from mappings.connectwise import Company, Invoice, SourceInvoice, TaxCode
 from mappings.csv_tables import LAYOUTS
 from mappings.invoices import is_credit, organisation_of, starts_too_early, to_xero_invoice
 from mappings.outcomes import Hold, Reason, XeroList
+from mappings.related import Related
 from mappings.surroundings import Surroundings
 from mappings.xero import Document
 from tests.mappings.samples import (
@@ -29,6 +30,7 @@ from tests.mappings.samples import (
     expense,
     held,
     invoice,
+    item,
     mapped,
     product,
     surroundings,
@@ -81,7 +83,11 @@ def test_an_ordinary_invoice_becomes_an_ordinary_invoice() -> None:
     assert (found.connectwise_id, found.reference, found.tenant_id) == (39001, "40001", SYDNEY)
     assert (found.organisation, found.contact_name) == ("Sydney", "Acme Pty Ltd")
     assert (found.subtotal, found.tax, found.total) == (Decimal("300.00"), Decimal("30.00"), Decimal("330.00"))
-    assert found.rows_used == ("organisations.csv row 2", "accounts.csv row 3", "taxes.csv row 2")
+    assert found.rows_used == (
+        "organisations.csv row 2: Sydney,,,,,Sydney",
+        "accounts.csv row 3: ,sales,service,,,200,",
+        "taxes.csv row 2: ,sales,,yes,OUTPUT",
+    )
 
 
 def test_the_same_input_gives_the_same_document() -> None:
@@ -239,7 +245,7 @@ def test_a_record_is_routed_by_any_of_its_columns(row: str, fields: dict[str, An
     """Location, department, company, staff of the first time entry, and the tag in the custom field of the policy."""
     rows = [time(number=9002, member={"id": 2, "name": "Tom"}), time(number=9001, member={"id": 1, "name": "Ada"})]
     world = tables({"organisations.csv": ROUTES + row, "policy.toml": '[routing]\ntag_field = "Books"\n'})
-    found = organisation_of(invoice(rows, **fields), world)
+    found = organisation_of(invoice(rows, **fields), world, Related())
     assert not isinstance(found, Hold)
     assert found[0] == "Sydney"
 
@@ -259,7 +265,7 @@ def test_the_tag_is_in_the_custom_field_that_policy_names(fields: list[dict[str,
     """By its caption; another field, or an empty one, is no tag."""
     rows = ROUTES + ",,,,North,Sydney\n,,,,(none),Melbourne\n"
     world = tables({"organisations.csv": rows, "policy.toml": '[routing]\ntag_field = "Books"\n'})
-    found = organisation_of(invoice([time()], customFields=fields), world)
+    found = organisation_of(invoice([time()], customFields=fields), world, Related())
     assert not isinstance(found, Hold)
     assert found[0] == ("Sydney" if fits else "Melbourne")
 
@@ -267,7 +273,7 @@ def test_the_tag_is_in_the_custom_field_that_policy_names(fields: list[dict[str,
 def test_without_a_tag_field_nothing_is_a_tag() -> None:
     """Not even a custom field without a caption."""
     world = tables({"organisations.csv": ROUTES + ",,,,North,Sydney\n,,,,(none),Melbourne\n"})
-    found = organisation_of(invoice([time()], customFields=[{"caption": "", "value": "North"}]), world)
+    found = organisation_of(invoice([time()], customFields=[{"caption": "", "value": "North"}]), world, Related())
     assert not isinstance(found, Hold)
     assert found[0] == "Melbourne"
 
@@ -276,7 +282,7 @@ def test_without_a_tag_field_nothing_is_a_tag() -> None:
 def test_without_time_or_tag_those_columns_hold_nothing(staff: str) -> None:
     """A row for a person or a tag does not fit an invoice of products."""
     world = tables({"organisations.csv": f"{ROUTES},,,{staff or '(none)'},(none),Sydney\n"})
-    result = organisation_of(invoice([], [product()]), world)
+    result = organisation_of(invoice([], [product()]), world, Related())
     assert isinstance(result, Hold) is bool(staff)
 
 
@@ -342,7 +348,7 @@ HOLDINGS = contact(2, "Acme Holdings", "HOLD01")
 def test_the_row_that_named_the_contact_is_kept_with_the_document() -> None:
     """Why this contact? is answerable."""
     rows = "organisation,role,company,contact_id,account_number,contact_name\n,,ACME,,ACME01,\n"
-    assert "contacts.csv row 2" in document(world=surroundings({"contacts.csv": rows})).rows_used
+    assert "contacts.csv row 2: ,,ACME,,ACME01," in document(world=surroundings({"contacts.csv": rows})).rows_used
 
 
 @pytest.mark.parametrize(
@@ -350,18 +356,19 @@ def test_the_row_that_named_the_contact_is_kept_with_the_document() -> None:
     [
         ("true", [Company(id=202, account_number="HOLD01")], "Acme Holdings"),
         ("true", [], None),
+        ("true", [Company(id=202, account_number="HOLD01", deleted_flag=True)], None),
         ("false", [], "Acme Pty Ltd"),
     ],
 )
 def test_the_payer_is_found_by_its_own_number(bill_to: str, companies: list[Company], name: str | None) -> None:
-    """The number on the header is the company's; the payer's comes from its own record, or there is none."""
+    """The number on the header is the company's, not the payer's; a payer that is gone was merged or deleted."""
     world = surroundings(
         {"policy.toml": f"[contacts]\nbill_to = {bill_to}\n"},
         sydney=books(contacts=(contact(1, "Acme Pty Ltd", "ACME01"), HOLDINGS)),
         companies=companies,
     )
     result = to_xero_invoice(invoice([time()], billToCompany=PAYER), world)
-    assert (held(result).reason is Reason.MISSING_CONTACT) if name is None else mapped(result).contact_name == name
+    assert (held(result).reason is Reason.COMPANY_MERGED) if name is None else mapped(result).contact_name == name
 
 
 # Currency
@@ -382,7 +389,7 @@ CURRENCY_HELD: dict[str, tuple[Any, ...]] = {
     ),
     "no rate": (
         FOREIGN, ("AUD", "NZD"), "none", Reason.MISSING_RATE,
-        "The invoice is in NZD and the books of Sydney are in AUD; no rate between them is known.", None,
+        "The document is in NZD and the books are in AUD; policy names no source for a rate between them.", None,
     ),
     "no code, no name": (
         {"id": 3},
@@ -584,7 +591,7 @@ def test_accounts_are_chosen_line_by_line() -> None:
             + ",sales,service,,,200,\n,sales,service,Engineer,,201,\n,sales,product,,,202,\n"
             + ",sales,product,,DOCK-USBC,203,DOCK\nSydney,sales,expense,Parking,,204,\n,sales,expense,,,200,\n"
         },
-        sydney=books(accounts=[account(str(code)) for code in range(200, 205)]),
+        sydney=books(accounts=[account(str(code)) for code in range(200, 205)], items=[item("DOCK")]),
     )
     source = invoice([time(**WORK)], [product(), product(number=7002, catalogItem=None)], [expense()])
     found = document(source, world)
@@ -595,7 +602,7 @@ def test_accounts_are_chosen_line_by_line() -> None:
         ("202", ""),
     ]
     assert [line.body().get("ItemCode") for line in found.lines] == [None, None, "DOCK", None]
-    assert found.rows_used == (
+    assert tuple(row.partition(":")[0] for row in found.rows_used) == (
         "organisations.csv row 2",
         "accounts.csv row 3",
         "taxes.csv row 2",
@@ -735,7 +742,7 @@ def test_a_bookkeeper_sees_every_problem_at_once_and_each_only_once() -> None:
     assert found.reason is Reason.CURRENCY_NOT_ENABLED
     assert [sentence + "." for sentence in found.message.removesuffix(".").split(". ")] == [
         "The invoice is in NZD, which is not switched on in Sydney.",
-        "The invoice is in NZD and the books of Sydney are in AUD; no rate between them is known.",
+        "The document is in NZD and the books are in AUD; policy names no source for a rate between them.",
         "Sydney has no contact for Acme Pty Ltd (account number ACME01).",
         "No row of accounts.csv fits kind service (line 'Work 0').",
         "taxes.csv row 2 names the tax type 'GONE', which Sydney does not have.",

@@ -13,6 +13,7 @@ from mappings.connectwise import SourceInvoice
 from mappings.csv_tables import NOTHING
 from mappings.lines import FOUR_PLACES, LONGEST_DESCRIPTION, Draft, Taxability, clean, drafts_of, place_cents
 from mappings.outcomes import Hold, Reason
+from mappings.related import Related
 from tests.mappings.samples import cents, expense, held, invoice, product, time
 
 ALL = Taxability(services=True, expenses=True, products=True)
@@ -20,13 +21,13 @@ CAP = Decimal("0.02")
 
 
 def drafts(source: SourceInvoice, taxability: Taxability = ALL, cap: Decimal = CAP) -> list[Draft]:
-    result = drafts_of(source, taxability, cap)
+    result = drafts_of(source, taxability, cap, Related())
     assert not isinstance(result, Hold), result.message
     return result
 
 
 def hold(source: SourceInvoice, cap: Decimal = CAP) -> Hold:
-    found = held(drafts_of(source, ALL, cap))
+    found = held(drafts_of(source, ALL, cap, Related()))
     assert found.reason is Reason.LINES_INCOMPLETE
     return found
 
@@ -364,7 +365,7 @@ def test_a_rounding_line_stays_within_its_cap(rows: int, cap: str, fine: bool) -
     """Rounding comes last and is small, or the document is held."""
     times = [time("1", "0.335", number=number, extendedInvoiceAmount=Decimal("0.335")) for number in range(rows)]
     source = invoice(times)
-    result = drafts_of(source, ALL, Decimal(cap))
+    result = drafts_of(source, ALL, Decimal(cap), Related())
     if fine:
         assert not isinstance(result, Hold)
         assert result[-1].key == "rounding"
@@ -397,7 +398,7 @@ def any_invoice(draw: st.DrawFn) -> SourceInvoice:
 @given(any_invoice())
 def test_any_invoice_goes_out_at_its_subtotal_or_is_held(source: SourceInvoice) -> None:
     """Each line's amount is what Xero makes of its quantity and price at four places; a rounding line keeps its cap."""
-    result = drafts_of(source, ALL, CAP)
+    result = drafts_of(source, ALL, CAP, Related())
     if isinstance(result, Hold):
         assert result.reason is Reason.LINES_INCOMPLETE
         return

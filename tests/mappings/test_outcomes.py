@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mappings.csv_tables import LAYOUTS, read_table
+from mappings.csv_tables import LAYOUTS, RATES, read_table
 from mappings.outcomes import EXPLANATIONS, WAITING, Hold, Outcome, Reason, XeroList, merge
 from mappings.policy import read_policy
+from mappings.rates import read_rates
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
@@ -57,12 +58,13 @@ def test_the_guide_says_what_every_outcome_means(outcome: Outcome) -> None:
 
 def test_the_tables_in_the_guide_can_be_used_as_they_stand() -> None:
     """Each CSV example has the columns of a table of ours, and is well-formed."""
-    layouts = {(*layout.keys, *layout.values): layout for layout in LAYOUTS}
+    layouts = {(*layout.keys, *layout.values): layout for layout in (*LAYOUTS, RATES)}
     examples = blocks("csv")
     assert len(examples) >= 6
     for example in examples:
         columns = tuple(example.splitlines()[0].removesuffix(",note").split(","))
-        assert read_table(layouts[columns], example.encode()).rows
+        layout = layouts[columns]
+        assert read_rates(example.encode()).pairs if layout is RATES else read_table(layout, example.encode()).rows
 
 
 def test_the_policies_in_the_guide_can_be_used_as_they_stand() -> None:

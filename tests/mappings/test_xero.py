@@ -86,7 +86,7 @@ def test_stored_numbers_are_exact() -> None:
     """12.50 stays 12.50, and 1 stays 1."""
     line = Line("time:1", "Work", Decimal(1), Decimal("12.50"), Decimal("12.50"), tax=Decimal("1.250"))
     document = replace(DOCUMENT, lines=(line,), currency_rate=Decimal("0.652200"))
-    assert '["time:1","Work",1,12.50,12.50,"","","",1.250,null]' in document.to_text()
+    assert '["time:1","Work",1,12.50,12.50,"","","",1.250,null,[]]' in document.to_text()
     assert '"currency_rate":0.652200' in document.to_text()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 import pytest
@@ -10,7 +10,9 @@ import pytest
 from blocks.audit.tables import KEPT_LISTS
 from blocks.doors import Doors
 from blocks.failures import Unreachable
+from mappings.connectwise import Company
 from mappings.outcomes import XeroList
+from mappings.related import Wanted
 from tasks.lists import Lists
 from tests.worlds import World, answers
 
@@ -27,6 +29,10 @@ def doors(world: World) -> Iterator[Doors]:
     opened = world.doors()
     yield opened
     opened.audit.close()
+
+
+def companies(lists: Lists, ids: list[int]) -> Mapping[int, Company]:
+    return lists.related(Wanted(companies=set(ids))).companies
 
 
 def read(world: World, lists: Lists) -> list[str]:
@@ -99,18 +105,18 @@ def test_companies_are_read_once_a_day_and_those_that_are_gone_are_not_asked_for
     head = world.connectwise.add_company("HEAD", "Head Office", account_number="H1")
     branch = world.connectwise.add_company("BRANCH", "Branch", account_number="B1")
     with world.watching() as seen:
-        assert Lists(doors).companies([head, 999])[head].account_number == "H1"
+        assert companies(Lists(doors), [head, 999])[head].account_number == "H1"
     assert seen.connectwise == ["GET /company/companies"]
     lists = Lists(doors)
     with world.later().watching() as seen:
-        assert list(lists.companies([head, 999])) == [head]
-        assert list(lists.companies([branch])) == [branch]
-        assert list(lists.companies([head, branch])) == [head, branch]
+        assert list(companies(lists, [head, 999])) == [head]
+        assert list(companies(lists, [branch])) == [branch]
+        assert list(companies(lists, [head, branch])) == [head, branch]
     assert seen.connectwise == ["GET /company/companies"]
     world.connectwise.edit_company(head, accountNumber="H2")
-    assert Lists(doors).companies([head])[head].account_number == "H1"
+    assert companies(Lists(doors), [head])[head].account_number == "H1"
     world.later(hours=18)
-    assert Lists(doors).companies([head])[head].account_number == "H2"
+    assert companies(Lists(doors), [head])[head].account_number == "H2"
 
 
 def test_tax_codes_are_read_once_a_day(world: World, doors: Doors) -> None:
@@ -125,7 +131,7 @@ def test_a_dry_run_keeps_nothing(world: World, doors: Doors) -> None:
     lists.keeps = False
     read(world, lists)
     lists.tax_codes()
-    lists.companies([1])
+    companies(lists, [1])
     lists.mark_searched("Sydney", "invoices", date(2026, 1, 1))
     assert lists.was_searched("Sydney", "invoices", date(2026, 1, 1))
     assert world.rows(KEPT_LISTS) == []

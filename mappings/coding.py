@@ -1,0 +1,256 @@
+"""Coding: which account, item, tax type and tracking each line of a document gets. All families share it.
+
+A coding belongs to one document. It collects every row that was used and every problem, so that a bookkeeper sees all
+of them at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from mappings.csv_tables import NOTHING, AmbiguousRows, Row, Table, Value
+from mappings.lines import Draft, place_cents
+from mappings.money import ZERO, plain, total
+from mappings.outcomes import Hold, Reason, XeroList
+from mappings.policy import Decisions
+from mappings.related import Related
+from mappings.surroundings import Tables
+from mappings.tracking import track
+from mappings.xero import CLASSES, Books, Line, TaxRate, predicted_tax
+
+
+@dataclass
+class Coding:
+    """Codes the lines of one document of one organisation. `side` is sales or purchases.
+
+    `tax_code`, `department` and `location` are the header's; a line's own department and location come before them.
+    """
+
+    organisation: str
+    side: str
+    tables: Tables
+    books: Books
+    decisions: Decisions
+    related: Related
+    tax_code: Value = NOTHING
+    department: Value = NOTHING
+    location: Value = NOTHING
+    rows: list[Row] = field(default_factory=list)
+    problems: list[Hold] = field(default_factory=list)
+
+    def line(self, draft: Draft) -> Line:
+        """The line as Xero gets it. What is missing is blank, and among the problems."""
+        if draft.quantity is None:
+            return Line(draft.key, draft.description)
+        account, item = self._account(draft)
+        rate = self._tax_rate(draft)
+        if account and rate:
+            self._check_tax_on_account(rate, account)
+        return Line(
+            key=draft.key,
+            description=draft.description,
+            quantity=draft.quantity,
+            unit_amount=draft.unit_amount,
+            amount=draft.amount,
+            account_code=account,
+            item_code=item,
+            tax_type=rate.tax_type if rate else "",
+            tax=predicted_tax(draft.amount, rate.rate) if rate else ZERO,
+            tracking=self._tracking(draft),
+        )
+
+    def with_tax(self, lines: list[Line], wanted: Decimal) -> list[Line]:
+        """Make the lines' tax add up to the header's (to the cent) by single cents; or a problem with both figures."""
+        taxable = [
+            place for place, line in enumerate(lines) if line.tax_type and self.books.tax_rates[line.tax_type].rate
+        ]
+        placed = place_cents(
+            [lines[place].tax for place in taxable], [lines[place].amount for place in taxable], wanted
+        )
+        if placed is None:
+            predicted = total(line.tax for line in lines)
+            used = ", ".join(dict.fromkeys(line.tax_type for line in lines if line.tax_type)) or "no tax type"
+            self.problems.append(
+                Hold(
+                    Reason.TAX_DIFFERS,
+                    plain(wanted),
+                    f"ConnectWise says {plain(wanted)} tax; {used} in {self.organisation} would make it "
+                    f"{plain(predicted)}.",
+                )
+            )
+            return lines
+        for place, tax in zip(taxable, placed, strict=True):
+            if tax != lines[place].tax:
+                lines[place] = replace(lines[place], tax=tax, tax_amount=tax)
+        return lines
+
+    def _account(self, draft: Draft) -> tuple[str, str]:
+        """The codes of the account and the item of a line; '' where there is none (a problem, for an account)."""
+        row = self._row(
+            self.tables.accounts,
+            draft,
+            Reason.MISSING_ACCOUNT,
+            kind=Value.text(draft.kind),
+            category=draft.category,
+            item=draft.item,
+        )
+        if row is None:
+            return "", ""
+        code, item_code = row.values["account_code"], row.values["item_code"]
+        if item_code:
+            item = self.books.items.get(item_code)
+            usable = item is not None and (item.sold if self.side == "sales" else item.purchased)
+            if item is None or not usable:
+                verb = "sell" if self.side == "sales" else "buy"
+                state = "does not have" if item is None else f"does not {verb}"
+                self._missing(
+                    Reason.MISSING_ITEM,
+                    item_code,
+                    XeroList.ITEMS,
+                    f"{row} names the item {item_code}, which {self.organisation} {state}.",
+                    f"Correct item_code in {row}, or the item in Xero.",
+                )
+                return "", ""
+            # Sent with its account all the same: Xero's own default for the item may change between two cycles.
+            code = code or (item.sales_account if self.side == "sales" else item.purchases_account)
+        if not code:
+            self.problems.append(
+                Hold(
+                    Reason.MISSING_ACCOUNT,
+                    draft.kind,
+                    f"{row} names no account (line {short(draft)}).",
+                    f"Fill account_code in {row}.",
+                )
+            )
+            return "", ""
+        account = self.books.accounts.get(code)
+        refusal = "does not exist" if account is None else account.refusal
+        if refusal:
+            self._missing(
+                Reason.MISSING_ACCOUNT,
+                code,
+                XeroList.ACCOUNTS,
+                f"{row} names account {code}, which {refusal} in {self.organisation}.",
+                f"Correct account_code in {row}, or the account in Xero.",
+            )
+            return "", ""
+        return code, item_code
+
+    def _tax_rate(self, draft: Draft) -> TaxRate | None:
+        """The tax rate that taxes.csv and Xero know for a line."""
+        taxable = Value.text("yes" if draft.taxable else "no")
+        row = self._row(self.tables.taxes, draft, Reason.MISSING_TAX, tax_code=self.tax_code, taxable=taxable)
+        if row is None:
+            return None
+        tax_type = row.values["tax_type"]
+        rate = self.books.tax_rates.get(tax_type)
+        if rate is not None and rate.status == "ACTIVE":
+            return rate
+        active = [f"{each.tax_type} ({each.name})" for each in self.books.tax_rates.values() if each.status == "ACTIVE"]
+        there = f"{self.organisation} has {', '.join(active) or 'none'}."
+        if tax_type:
+            gone = "does not have any more" if rate else "does not have"
+            self._missing(
+                Reason.MISSING_TAX,
+                tax_type,
+                XeroList.TAX_RATES,
+                f"{row} names the tax type {tax_type!r}, which {self.organisation} {gone}.",
+                f"Correct tax_type in {row}. {there}",
+            )
+        else:
+            self.problems.append(
+                Hold(Reason.MISSING_TAX, "", f"{row} names no tax type.", f"Fill tax_type in {row}. {there}")
+            )
+        return None
+
+    def _check_tax_on_account(self, rate: TaxRate, code: str) -> None:
+        wanted = CLASSES.get(self.books.accounts[code].account_class)
+        if wanted and wanted not in rate.applies_to:
+            self.problems.append(
+                Hold(
+                    Reason.MISSING_TAX,
+                    rate.tax_type,
+                    f"Xero does not allow the tax type {rate.tax_type} on account {code} ({wanted.lower()}).",
+                    "Choose another tax type in taxes.csv, or another account in accounts.csv.",
+                    (XeroList.TAX_RATES, XeroList.ACCOUNTS),
+                )
+            )
+
+    def _tracking(self, draft: Draft) -> tuple[tuple[str, str], ...]:
+        if not self.tables.tracking.rows:
+            return ()
+        found = track(
+            {
+                # The category of time is its work type, which is a source of its own.
+                "category": NOTHING if draft.kind == "service" else draft.category,
+                "work_type": draft.work_type,
+                "staff": draft.staff,
+                "department": self.related.department(draft.department if draft.department.known else self.department),
+                "location": self.related.location(draft.location if draft.location.known else self.location),
+            },
+            self.organisation,
+            self.side,
+            short(draft),
+            self.tables.tracking,
+            self.decisions.tracking.unmapped,
+            self.books,
+        )
+        self.rows += found.rows
+        self.problems += found.problems
+        return tuple(found.options)
+
+    def _row(self, table: Table, draft: Draft, missing: Reason, **wanted: Value | tuple[Value, ...]) -> Row | None:
+        """The row of a table that fits a line; the problem is noted where there is none, or more than one."""
+        keys = {"organisation": Value.text(self.organisation), "side": Value.text(self.side), **wanted}
+        try:
+            row = table.find(**keys)
+        except AmbiguousRows as error:
+            self.problems.append(
+                Hold(
+                    Reason.AMBIGUOUS_MAPPING,
+                    "/".join(_named(wanted).values()),
+                    f"{error.first} and {error.second} both fit the line {short(draft)}.",
+                    f"Make {error.first} or {error.second} more specific, or remove one.",
+                )
+            )
+            return None
+        if row is None:
+            names = _named(wanted)
+            blank = f"<{table.layout.values[0]}>"
+            line = table.line(**_named(keys), **{table.layout.values[0]: blank})
+            self.problems.append(
+                Hold(
+                    missing,
+                    "/".join(names.values()),
+                    f"No row of {table.layout.file} fits "
+                    + ", ".join(f"{name} {value}" for name, value in names.items())
+                    + f" (line {short(draft)}).",
+                    f"Add to {table.layout.file}: {line}",
+                )
+            )
+            return None
+        self.rows.append(row)
+        return row
+
+    def _missing(self, reason: Reason, value: str, waits_on: XeroList, message: str, fix: str) -> None:
+        """A row names something that the organisation lacks: correcting either of the two is the cure."""
+        self.problems.append(Hold(reason, value, message, fix, (waits_on,)))
+
+
+def _named(keys: Mapping[str, Value | tuple[Value, ...]]) -> dict[str, str]:
+    """The keys that hold something, as people write them; of alternatives the first."""
+    found: dict[str, str] = {}
+    for name, given in keys.items():
+        values = given if isinstance(given, tuple) else (given,)
+        shown = next((value.shown() for value in values if value != NOTHING), "")
+        if shown:
+            found[name] = shown
+    return found
+
+
+def short(draft: Draft) -> str:
+    """A line as a message names it: the beginning of its description."""
+    first, *more = draft.description.splitlines()
+    return repr(first if len(first) <= 60 and not more else first[:60].rstrip() + "…")
