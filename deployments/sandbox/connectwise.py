@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -17,12 +17,15 @@ from typing import Any
 from deployments.sandbox import connectwise_books as books
 from deployments.sandbox.connectwise_http import Front
 from deployments.sandbox.connectwise_query import Record
-from deployments.sandbox.connectwise_tenant import ROWS, ConnectWiseSwitches, Given, Tenant, as_json
+from deployments.sandbox.connectwise_tenant import ROWS, ConnectWiseSwitches, Given, Tenant, as_json, set_fields
 from deployments.sandbox.wire import Clock, Request, Response, utc_now
 
 __all__ = ["ConnectWiseSwitches", "Limits", "SimulatedConnectWise"]
 
 _USUAL = ConnectWiseSwitches()
+COMPANY_FIELDS = ("company", "billToCompany", "shipToCompany", "vendor")
+"""The fields in which records name a company."""
+_NAMING_COMPANIES = ("invoice", *ROWS, "catalog_item", "company", "agreement", "sales_order")
 _FILL = {"time": books.fill_time, "product": books.fill_product, "expense": books.fill_expense}
 
 
@@ -108,10 +111,10 @@ class SimulatedConnectWise(Tenant):
             for invoice in self.tables["invoice"]:
                 if "accountNumber" in fields and (invoice.get("company") or {}).get("id") == record["id"]:
                     invoice["accountNumber"] = fields["accountNumber"]
-            _set(record, self._values("company", fields))
+            set_fields(record, self._values("company", fields))
             self._touch("company", record)
             self._refer("company", record, identifier=record.get("identifier"), name=record.get("name"))
-            for table in ("invoice", *ROWS, "company"):
+            for table in _NAMING_COMPANIES:
                 self.tables[table].changed()
 
     def rename_company(self, company: Given, name: str, identifier: str | None = None) -> None:
@@ -119,16 +122,21 @@ class SimulatedConnectWise(Tenant):
         fields = {"name": name} if identifier is None else {"name": name, "identifier": identifier}
         self.edit_company(company, **fields)
 
-    def merge_company(self, from_id: Given, into_id: Given) -> None:
-        """Merge a company into another: all that named it names the other, and it is gone."""
+    def merge_company(self, from_id: Given, into_id: Given, follow: Collection[str] = COMPANY_FIELDS) -> None:
+        """Merge a company into another: it is gone, and what named it in the fields that `follow` names the other.
+
+        Which fields of a real record follow is not confirmed; one that does not keeps naming what is not there.
+        """
         with self._lock:
             gone, kept = self._get("company", from_id), self._get("company", into_id)
             old, new = self._references["company", gone["id"]], self._references["company", kept["id"]]
-            for table in ("invoice", *ROWS, "company"):
+            for table in _NAMING_COMPANIES:
                 for record in self.tables[table]:
-                    named = [name for name, value in record.items() if value is old]
+                    named = [name for name in follow if record.get(name) is old]
                     for name in named:
                         record[name] = new
+                    if table == "invoice" and "company" in named:
+                        record["accountNumber"] = kept["accountNumber"]
                     if named:
                         self.tables[table].changed(record["id"])
                         if self.switches.merge_bumps_records:
@@ -189,7 +197,7 @@ class SimulatedConnectWise(Tenant):
         """Change fields of an invoice. An amount given stays as given; None takes a field away, or has it computed."""
         with self._lock:
             record = self._get("invoice", invoice)
-            _set(record, self._values("invoice", fields))
+            set_fields(record, self._values("invoice", fields))
             self._fixed["invoice", invoice] = self._fixed["invoice", invoice] - fields.keys() | _given(fields)
             if {"invoiceNumber", "date", "type"} & fields.keys():
                 self._references["invoice", invoice].update(self._invoice_reference(record))
@@ -235,7 +243,7 @@ class SimulatedConnectWise(Tenant):
             if "invoice" in fields:
                 self._move_row(kind, row, fields.pop("invoice"))
             record = self._get(kind, row)
-            _set(record, self._values(kind, fields))
+            set_fields(record, self._values(kind, fields))
             if kind in _FILL:
                 self._fixed[kind, row] = self._fixed[kind, row] - fields.keys() | _given(fields)
                 _FILL[kind](record, self._fixed[kind, row])
@@ -354,15 +362,6 @@ class SimulatedConnectWise(Tenant):
         number = self._insert("payment", row)
         self._child_changed(invoice)
         return number
-
-
-def _set(record: Record, values: Record) -> None:
-    """Set fields; None takes one away, since ConnectWise leaves out what is null."""
-    for name, value in values.items():
-        if value is None:
-            record.pop(name, None)
-        else:
-            record[name] = value
 
 
 def _given(fields: Mapping[str, Any]) -> set[str]:

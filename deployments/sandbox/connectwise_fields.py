@@ -95,6 +95,31 @@ COMPANY = _fields(
     " billingSite billingContact invoiceDeliveryMethod currency site",
     arrays="types integratorTags customFields",
 )
+AGREEMENT = _fields(
+    numbers="id applicationLimit expiredDays limit compHourlyRate compLimitAmount billAmount prorateFirstBill",
+    texts="name customerPO reasonCancelled workOrder internalNotes applicationUnits applicationCycle employeeCompRate"
+    " employeeCompNotExceed invoicingCycle invoiceDescription billTime billExpenses billProducts periodType"
+    " agreementStatus",
+    booleans="restrictLocationFlag restrictDepartmentFlag noEndingDateFlag cancelledFlag applicationUnlimitedFlag"
+    " oneTimeFlag coverAgreementTime coverAgreementProduct coverAgreementExpense coverSalesTax carryOverUnused"
+    " allowOverruns expireWhenZero chargeToFirm billOneTimeFlag taxable restrictDownPayment prorateFlag"
+    " invoiceProratedAdditionsFlag topComment bottomComment billableTimeInvoice billableExpenseInvoice"
+    " billableProductInvoice autoInvoiceFlag",
+    dates="startDate endDate dateCancelled billStartDate nextInvoiceDate",
+    references="type company contact site subContractCompany subContractContact parentAgreement location department"
+    " opportunity sla billingCycle billingTerms billToCompany billToContact billToSite taxCode workRole workType"
+    " projectType invoiceTemplate currency companyLocation shipToCompany shipToContact shipToSite",
+    arrays="customFields",
+)
+SALES_ORDER = _fields(
+    numbers="id total taxTotal subTotal",
+    texts="phone phoneExt email poNumber notes description",
+    booleans="billClosedFlag billShippedFlag restrictDownpaymentFlag topCommentFlag bottomCommentFlag",
+    dates="orderDate dueDate",
+    references="company contact site status opportunity billingTerms taxCode location department salesRep"
+    " shipToCompany shipToContact shipToSite billToCompany billToContact billToSite currency companyLocation",
+    arrays="productIds documentIds invoiceIds configIds customFields",
+)
 BILLING_STATUS = _fields(numbers="id sortOrder", texts="name", booleans="defaultFlag closedFlag inactiveFlag sentFlag")
 TAX_CODE = _fields(
     numbers="id levelOneRate levelOneTaxableMax",
@@ -144,6 +169,8 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("/procurement/catalog", "catalog_item", "CatalogItem", CATALOG_ITEM),
     Resource("/time/entries", "time", "TimeEntry", TIME_ENTRY),
     Resource("/expense/entries", "expense", "ExpenseEntry", EXPENSE_ENTRY),
+    Resource("/finance/agreements", "agreement", "Agreement", AGREEMENT),
+    Resource("/sales/orders", "sales_order", "Order", SALES_ORDER),
     Resource("/company/companies", "company", "Company", COMPANY),
     Resource("/system/locations", "location", "Location", LOCATION),
     Resource("/system/info/locations", "location_info", "Location", LOCATION_INFO),

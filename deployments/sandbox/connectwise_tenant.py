@@ -52,6 +52,7 @@ ROWS = ("time", "product", "expense")
 """The kinds of rows that an invoice can have."""
 
 _FIRST_IDS = {"invoice": 39001, "payment": 501, "product": 7001, "time": 9001, "expense": 4001, "company": 101}
+_FIRST_IDS |= {"agreement": 61, "sales_order": 801}
 _CONSTANT_HOME = "https://connectwise.sandbox.example/v4_6_release/apis/3.0"
 # What a reference to a record of a table calls its link, and where the link leads.
 _LINKS = {
@@ -63,6 +64,8 @@ _LINKS = {
     "catalog_item": ("catalog", "procurement/catalog"),
     "member": ("member", "system/members"),
     "billing_status": ("status", "finance/billingStatuses"),
+    "agreement": ("agreement", "finance/agreements"),
+    "sales_order": ("salesOrder", "sales/orders"),
 }
 # Which table a reference field points into; the others are names without a table of their own here.
 _TARGETS = {
@@ -76,10 +79,20 @@ _TARGETS = {
     "taxCode": "tax_code",
     "currency": "currency",
     "member": "member",
+    "salesRep": "member",
+    "agreement": "agreement",
+    "salesOrder": "sales_order",
     "catalogItem": "catalog_item",
     "invoice": "invoice",
     "credit": "invoice",
 }
+# References that some lists repeat as a bare id.
+_IDS_BESIDE = (
+    ("location", "locationId"),
+    ("department", "departmentId"),
+    ("department", "businessUnitId"),
+    ("businessUnit", "businessUnitId"),
+)
 _FIELDS = {resource.table: resource.fields for resource in RESOURCES}
 
 
@@ -178,9 +191,9 @@ class Tenant:
             if value is not None and known.get(name) == "reference":
                 value = self._reference(table, name, value)
             values[name] = as_json(name, value)
-        for name in ("location", "department", "businessUnit"):
-            if isinstance(values.get(name), dict):
-                values.setdefault(f"{name}Id", values[name].get("id"))
+        for name, its_id in _IDS_BESIDE:
+            if its_id in known and isinstance(values.get(name), dict):
+                values.setdefault(its_id, values[name].get("id"))
         return values
 
     def _insert(self, table: str, record: Record) -> int:
@@ -274,6 +287,45 @@ class Tenant:
             record |= self._values("catalog_item", fields)
             self._refer("catalog_item", record, identifier=identifier, name=text)
             return self._insert("catalog_item", record)
+
+    def edit_catalog_item(self, item: Given, **fields: Any) -> None:
+        """Change fields of a catalogue item. Rows that name it keep what they took from it."""
+        with self._lock:
+            record = self._get("catalog_item", item)
+            set_fields(record, self._values("catalog_item", fields))
+            self._touch("catalog_item", record)
+            self._refer("catalog_item", record, identifier=record["identifier"], name=record["description"])
+            self.tables["product"].changed()
+
+    def add_agreement(self, name: str, type: str, company: Given, id: int | None = None, **fields: Any) -> int:
+        """An agreement with a company; invoices and rows name it by id or name, and repeat its type as text."""
+        with self._lock:
+            record: Record = {"id": self.tables["agreement"].new_id(id), "name": name}
+            record |= {"startDate": as_json("startDate", self._today()), "noEndingDateFlag": True}
+            record |= {"cancelledFlag": False, "agreementStatus": "Active", "applicationUnits": "Amount"}
+            record |= self._values("agreement", {"type": type, "company": company, **fields})
+            self._refer("agreement", record, name=name, type=record["type"]["name"], chargeFirmFlag=False)
+            return self._insert("agreement", record)
+
+    def add_sales_order(
+        self, company: Given, sales_rep: Given | None = None, id: int | None = None, **fields: Any
+    ) -> int:
+        """A sales order, and the member who sold it; invoices and products name it by its id."""
+        with self._lock:
+            record: Record = {"id": self.tables["sales_order"].new_id(id), "status": "Open"}
+            record |= {"orderDate": self._today(), "billClosedFlag": False, "billShippedFlag": False}
+            record = self._values("sales_order", record | {"company": company, "salesRep": sales_rep} | fields)
+            self._refer("sales_order", record, identifier=str(record["id"]))
+            return self._insert("sales_order", record)
+
+
+def set_fields(record: Record, values: Record) -> None:
+    """Set fields; None takes one away, since ConnectWise leaves out what is null."""
+    for name, value in values.items():
+        if value is None:
+            record.pop(name, None)
+        else:
+            record[name] = value
 
 
 def as_json(name: str, value: Any) -> Any:

@@ -333,6 +333,7 @@ def _specification() -> dict[str, Any]:
 
 LISTS = {
     "/finance/invoices": "Invoice",
+    "/finance/agreements": "Agreement",
     "/finance/billingStatuses": "BillingStatus",
     "/finance/taxCodes": "TaxCode",
     "/finance/currencies": "Finance.Currency",
@@ -340,6 +341,7 @@ LISTS = {
     "/procurement/catalog": "CatalogItem",
     "/time/entries": "TimeEntry",
     "/expense/entries": "ExpenseEntry",
+    "/sales/orders": "Order",
     "/company/companies": "Company",
     "/system/locations": "Location",
     "/system/info/locations": "LocationInfo",
@@ -960,6 +962,85 @@ def test_a_merged_company_disappears_into_the_other(reader: Reader) -> None:
     assert (invoice["company"]["id"], invoice["billToCompany"]["name"]) == (101, "Acme Anvils")
     assert reader.ask("/company/companies/102").status == 404
     assert reader.read("/company/companies/count") == {"count": 1}
+
+
+@pytest.mark.parametrize("follow", [(), ("company",), ("billToCompany",)])
+def test_what_of_a_record_follows_a_merge_is_up_to_the_caller(reader: Reader, follow: tuple[str, ...]) -> None:
+    """What does not follow keeps naming the company that is gone."""
+    number = closed(reader.system, company="ZENO")
+    reader.read("/finance/invoices")
+    reader.system.merge_company("ZENO", "ACME", follow)
+    invoice = reader.read(f"/finance/invoices/{number}")
+    for name in ("company", "billToCompany"):
+        assert invoice[name]["name"] == ("Acme Anvils" if name in follow else "Zeno Races")
+    assert invoice["accountNumber"] == ("C1" if "company" in follow else "")
+    assert [one["id"] for one in reader.read("/company/companies", conditions="id in (101, 102)")] == [101]
+
+
+def test_an_agreement_gives_its_type(reader: Reader) -> None:
+    """As a reference on the agreement, as text on the invoices and rows that name it."""
+    agreement = reader.system.add_agreement("Acme - Managed", "Managed Services", "ACME", billAmount=900)
+    number = closed(reader.system, agreement="Acme - Managed", agreementAmount=900, products=[{"price": 5}])
+    found = reader.read("/finance/agreements", conditions=f"id in ({agreement})")[0]
+    assert (found["type"]["name"], found["company"]["identifier"]) == ("Managed Services", "ACME")
+    assert found["startDate"] == "2026-03-10T00:00:00Z"
+    for shown in (reader.read(f"/finance/invoices/{number}"), reader.read("/procurement/products")[0]):
+        assert (shown["agreement"]["id"], shown["agreement"]["type"]) == (agreement, "Managed Services")
+
+
+def test_a_sales_order_gives_who_sold_it(reader: Reader) -> None:
+    """By the order that an invoice names; the invoice itself names nobody."""
+    reader.system.add_member("jdoe", "Jane", "Doe")
+    order, house = reader.system.add_sales_order("ACME", "jdoe"), reader.system.add_sales_order("ACME")
+    number = closed(reader.system, salesOrder=order)
+    named = reader.read(f"/finance/invoices/{number}")["salesOrder"]
+    assert (named["id"], named["identifier"]) == (order, str(order))
+    sold, unsold = reader.read("/sales/orders", conditions=f"id in ({order},{house})")
+    assert sold["salesRep"]["identifier"] == "jdoe" and "salesRep" not in unsold
+
+
+def test_an_edited_catalogue_item_shows_its_new_category(reader: Reader, clock: Watch) -> None:
+    """What a row took from it before stays on the row."""
+    closed(reader.system, products=[{"catalogItem": "CABLE"}])
+    before = reader.read("/procurement/products")
+    clock.move(minutes=1)
+    reader.system.edit_catalog_item("CABLE", category="Consumables", subcategory=None, price=9)
+    item = reader.read("/procurement/catalog")[0]
+    assert (item["category"]["name"], item["price"], "subcategory" in item) == ("Consumables", 9, False)
+    assert item["_info"]["lastUpdated"] == "2026-03-10T12:01:00Z"
+    assert reader.read("/procurement/products") == before
+
+
+def test_rows_have_their_own_place_and_people(reader: Reader) -> None:
+    """Time and products by reference, expenses by id; what a row does not say comes from its invoice."""
+    reader.system.add_department("Projects")
+    reader.system.add_member("jdoe", "Jane", "Doe")
+    own = {"location": "Perth", "department": "Projects", "member": "jdoe"}
+    closed(
+        reader.system,
+        time=[{**own, "actualHours": 1, "hourlyRate": 9}, {"actualHours": 1, "hourlyRate": 9}],
+        products=[{"location": "Perth", "businessUnit": "Projects", "price": 5}, {"price": 5}],
+        expenses=[{"locationId": 14, "businessUnitId": 2, "member": "jdoe", "amount": 3}, {"amount": 3}],
+    )
+    for path, department in (("/time/entries", "department"), ("/procurement/products", "businessUnit")):
+        special, plain = reader.read(path)
+        assert [special[name]["name"] for name in ("location", department)] == ["Perth", "Projects"]
+        assert (special["locationId"], special["businessUnitId"]) == (14, 2)
+        assert (plain["locationId"], plain["businessUnitId"]) == (11, 1)
+    expense, plain = reader.read("/expense/entries")
+    assert (expense["locationId"], expense["businessUnitId"], expense["member"]["name"]) == (14, 2, "Jane Doe")
+    assert (plain["locationId"], plain["businessUnitId"]) == (11, 1) and "location" not in plain
+    assert reader.read("/time/entries")[0]["member"]["identifier"] == "jdoe"
+
+
+def test_companies_and_invoices_have_custom_fields(reader: Reader) -> None:
+    """With a caption and a value of any sort."""
+    rate = {"id": 3, "caption": "Exchange Rate", "type": "Number", "entryMethod": "EntryField", "numberOfDecimals": 4}
+    number = closed(reader.system, customFields=[{**rate, "value": Decimal("1.0825")}])
+    reader.system.edit_company("ACME", customFields=[{**rate, "value": "1,08"}, {**rate, "id": 4, "caption": "Tag"}])
+    assert reader.read(f"/finance/invoices/{number}")["customFields"][0]["value"] == Decimal("1.0825")
+    fields = reader.read("/company/companies/101", fields="customFields")["customFields"]
+    assert fields[0]["value"] == "1,08" and "value" not in fields[1]
 
 
 def test_a_deleted_company_carries_the_flag(reader: Reader) -> None:

@@ -66,6 +66,8 @@ class _Story:
             self._set_up_connectwise()
             for customer in self.data["customer"]:
                 self._meet(customer)
+            for order in self.data["sales_order"]:
+                self.connectwise.add_sales_order(**order)
         drafts = [*self._told(), *self._ordinary()]
         drafts.sort(key=lambda draft: draft.dated)
         for number, draft in enumerate(drafts, self.data["first_number"]):
@@ -180,6 +182,9 @@ class _Story:
     def _enter(self, number: str, draft: _Draft) -> None:
         scenario = self.scenario
         with self.connectwise.at(self._moment(draft.dated, minute=int(number) % 400)):
+            agreement = draft.fields.get("agreement")
+            if agreement is not None and agreement["id"] not in self.connectwise.tables["agreement"]:
+                self.connectwise.add_agreement(**agreement, company=draft.customer["identifier"])
             scenario.invoices[number] = self.connectwise.add_invoice(
                 invoiceNumber=number,
                 company=draft.customer["identifier"],
