@@ -90,12 +90,12 @@ def _read(row: Row) -> tuple[str, str, date, Decimal] | TableProblem:
 
 
 def number_of(given: Any) -> Decimal | None:
-    """A positive number as a person or a custom field gives it; None for anything else."""
+    """A number as a person or a custom field gives it, if it or its reciprocal may be a rate; else None."""
     try:
         number = Decimal(str(given).strip())
     except InvalidOperation:
         return None
-    return number if not isinstance(given, bool) and number.is_finite() and 0 < number < LARGEST else None
+    return number if not isinstance(given, bool) and number.is_finite() and 1 / LARGEST < number < LARGEST else None
 
 
 def at_six_places(rate: Decimal) -> Decimal | None:
