@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mappings.connectwise import Company, Invoice, SourceInvoice, TaxCode
+from mappings.connectwise import Company, Invoice, Reference, SalesOrder, SourceInvoice, TaxCode
 from mappings.csv_tables import LAYOUTS
 from mappings.invoices import is_credit, organisation_of, starts_too_early, to_xero_invoice
 from mappings.outcomes import Hold, Reason, XeroList
@@ -286,6 +286,88 @@ def test_without_time_or_tag_those_columns_hold_nothing(staff: str) -> None:
     assert isinstance(result, Hold) is bool(staff)
 
 
+ADA, TOM, NEW = {"id": 1, "identifier": "ada"}, {"id": 2, "identifier": "tom"}, {"id": 3, "identifier": "new"}
+BY_STAFF = ROUTES + ",,,ada,,Sydney\n,,,tom,,Auckland\n,,,(none),,Perth\n"
+ORDER = {"salesOrder": {"id": 501}}
+SOLD_BY_TOM = SalesOrder(id=501, sales_rep=Reference(id=2, identifier="tom"))
+
+
+def routed(
+    rule: str, rows: list[dict[str, Any]], orders: list[SalesOrder] | None = None, csv: str = BY_STAFF, **fields: Any
+) -> str | Hold:
+    """The organisation by a rule for staff, or why there is none."""
+    world = tables({"organisations.csv": csv, "policy.toml": f'[routing]\nstaff = "{rule}"\n'})
+    related = Related(sales_orders={order.id: order for order in orders or ()})
+    found = organisation_of(invoice(rows, **fields), world, related)
+    return found if isinstance(found, Hold) else found[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "entries", "organisation"),
+    [
+        ("first_time_entry", [(9002, TOM), (9001, ADA)], "Sydney"),
+        ("first_time_entry", [(9001, TOM), (9002, ADA)], "Auckland"),
+        ("first_time_entry", [(9001, None), (9002, ADA)], "Perth"),
+        ("first_time_entry", [], "Perth"),
+        ("all_time_entries", [(9001, ADA), (9002, ADA)], "Sydney"),
+        ("all_time_entries", [(9001, None)], "Perth"),
+        ("all_time_entries", [], "Perth"),
+    ],
+)
+def test_staff_of_the_time_entries_routes_a_record(
+    rule: str, entries: list[tuple[int, dict[str, Any] | None]], organisation: str
+) -> None:
+    """The entry with the lowest id, in whatever order they were read; or all of them, where they are of one mind."""
+    assert routed(rule, [time(number=number, member=member) for number, member in entries]) == organisation
+
+
+def test_all_time_entries_may_be_of_different_people_in_one_organisation() -> None:
+    """They need the same organisation, not the same row."""
+    rows = [time(number=9001, member=ADA), time(number=9002, member=TOM)]
+    assert routed("all_time_entries", rows, csv=BY_STAFF.replace("Auckland", "Sydney")) == "Sydney"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_time_entries_of_different_organisations_are_held(turned: bool) -> None:
+    """Both rows are named, in the order of the entries' ids; the first entry alone would decide by another rule."""
+    rows = [time(number=9001, member=ADA), time(number=9002, member=ADA), time(number=9003, member=TOM)]
+    found = held(routed("all_time_entries", rows[::-1] if turned else rows))
+    assert (found.reason, found.value) == (Reason.AMBIGUOUS_MAPPING, "Sydney/Auckland")
+    assert found.message == (
+        "The time of this record was entered by people of different organisations: "
+        "organisations.csv row 2 says Sydney, organisations.csv row 3 says Auckland."
+    )
+    assert found.fix == (
+        'Give their rows in organisations.csv the same organisation, or set staff = "first_time_entry" under [routing] '
+        "in policy.toml."
+    )
+
+
+def test_a_single_time_entry_without_a_row_holds_the_record_where_all_count() -> None:
+    """Nobody knows whether that person would agree."""
+    rows = [time(number=9001, member=ADA), time(number=9002, member=NEW)]
+    assert held(routed("all_time_entries", rows)).reason is Reason.MISSING_ORGANISATION
+    assert routed("first_time_entry", rows) == "Sydney"
+
+
+@pytest.mark.parametrize(
+    ("orders", "fields", "organisation"),
+    [
+        ([SOLD_BY_TOM], ORDER, "Auckland"),
+        ([SalesOrder(id=501)], ORDER, "Perth"),
+        ([], ORDER, "Perth"),
+        ([SOLD_BY_TOM], {}, "Perth"),
+        ([SOLD_BY_TOM], {"salesOrder": {}}, "Perth"),
+        ([SOLD_BY_TOM], {"salesOrder": {"id": 502}}, "Perth"),
+    ],
+)
+def test_the_sales_rep_is_on_the_sales_order(
+    orders: list[SalesOrder], fields: dict[str, Any], organisation: str
+) -> None:
+    """Whoever entered the time; without an order, or without a rep on it, nobody sold it."""
+    assert routed("sales_rep", [time(member=ADA)], orders, **fields) == organisation
+
+
 ORGANISATION_HELD: dict[str, tuple[Any, ...]] = {
     "no row": (
         "Perth,,,,,Sydney", {}, Reason.MISSING_ORGANISATION, "Sydney",
@@ -434,6 +516,78 @@ def test_xeros_own_day_rate_is_taken_only_when_policy_says_so() -> None:
     body = document(invoice([time()], currency=FOREIGN), world).body()
     assert body["CurrencyCode"] == "NZD"
     assert "CurrencyRate" not in body
+
+
+RATES = {
+    "policy.toml": '[currency]\nsource = "rates_table"\n',
+    "rates.csv": "currency,base,date,rate,note\nNZD,AUD,2026-03-01,1.0875,bank\n",
+}
+NZD_BOOKS = books(currencies=("AUD", "NZD"))
+
+
+def test_a_foreign_invoice_is_sent_with_its_rate_and_says_where_it_came_from() -> None:
+    """Units of the document's currency per 1 of the base, as Xero's CurrencyRate; the row is kept with the outcome."""
+    found = document(invoice([time()], currency=FOREIGN), surroundings(RATES, sydney=NZD_BOOKS))
+    assert (found.currency, found.body()["CurrencyRate"]) == ("NZD", Decimal("1.0875"))
+    # The amounts are the document's own: nothing is converted.
+    assert (found.subtotal, found.tax, found.total) == (Decimal("300.00"), Decimal("30.00"), Decimal("330.00"))
+    assert "rates.csv row 2: NZD,AUD,2026-03-01,1.0875" in found.rows_used
+    assert found.rows_used[-1] == "rate 1.0875: rates.csv row 2 of 2026-03-01"
+
+
+def test_the_source_of_a_rate_is_kept_where_it_is_no_row_too() -> None:
+    """A custom field of the invoice or of its company, or Xero's own rate."""
+    by_field = {"policy.toml": '[currency]\nsource = "custom_field"\n'}
+    fields = [{"caption": "Exchange Rate", "value": "1.1"}]
+    company = Company.model_validate({"id": 101, "customFields": [{"caption": "Exchange Rate", "value": 1.2}]})
+    world = surroundings(by_field, sydney=NZD_BOOKS, companies=[company])
+    own = document(invoice([time()], currency=FOREIGN, customFields=fields), world)
+    assert (own.currency_rate, own.rows_used[-1]) == (
+        Decimal("1.1"), "rate 1.1: 'Exchange Rate' of the invoice",
+    )  # fmt: skip
+    theirs = document(invoice([time()], currency=FOREIGN), world)
+    assert (theirs.currency_rate, theirs.rows_used[-1]) == (
+        Decimal("1.2"), "rate 1.2: 'Exchange Rate' of the company",
+    )  # fmt: skip
+    days = surroundings({"policy.toml": '[currency]\nsource = "xero_day_rate"\n'}, sydney=NZD_BOOKS)
+    assert document(invoice([time()], currency=FOREIGN), days).rows_used[-1] == "rate: Xero's rate of the day"
+
+
+@pytest.mark.parametrize("companies", [[], [Company(id=101)], [Company(id=102)]])
+def test_a_company_without_a_rate_or_without_a_record_holds_the_invoice(companies: list[Company]) -> None:
+    """Where the custom field is the source, and both are empty."""
+    world = surroundings(
+        {"policy.toml": '[currency]\nsource = "custom_field"\n'}, sydney=NZD_BOOKS, companies=companies
+    )
+    found = hold(invoice([time()], currency=FOREIGN), world)
+    assert (found.reason, found.value) == (Reason.MISSING_RATE, "NZD")
+
+
+def test_the_base_currency_needs_no_rate_and_no_currency_list() -> None:
+    """Whatever policy says about rates, and in whichever case ConnectWise writes the code."""
+    for given_policy in ("none", "rates_table", "custom_field"):
+        world = surroundings({"policy.toml": f'[currency]\nsource = "{given_policy}"\n'}, sydney=books(currencies=()))
+        found = document(invoice([time()], currency={"currencyCode": "aud"}), world)
+        assert "CurrencyRate" not in found.body()
+        assert not [row for row in found.rows_used if row.startswith("rate")]
+
+
+@pytest.mark.parametrize(("code", "sent"), [("AUD", Decimal("0.9196")), ("NZD", None)])
+def test_the_base_currency_is_the_organisations_own(code: str, sent: Decimal | None) -> None:
+    """What is foreign in Sydney is at home in Auckland."""
+    rates = "currency,base,date,rate\nAUD,NZD,2026-03-01,0.9196\nNZD,AUD,2026-03-01,1.0875\n"
+    auckland = replace(NZD_BOOKS, organisation=replace(NZD_BOOKS.organisation, base_currency="NZD"))
+    world = surroundings({**RATES, "rates.csv": rates}, sydney=auckland)
+    assert document(invoice([time()], currency={"id": 1, "currencyCode": code}), world).currency_rate == sent
+
+
+def test_the_documents_own_date_picks_the_rate() -> None:
+    """Never today's: the same record gives the same rate whenever it is mapped."""
+    rows = "currency,base,date,rate\nNZD,AUD,2026-02-15,1.05\nNZD,AUD,2026-03-02,1.07\nNZD,AUD,2026-03-03,1.09\n"
+    world = surroundings({**RATES, "rates.csv": rows}, sydney=NZD_BOOKS)
+    for day, rate in (("2026-03-01", "1.05"), ("2026-03-02", "1.07"), ("2026-03-04", "1.09")):
+        source = invoice([time()], currency=FOREIGN, date=f"{day}T00:00:00Z")
+        assert document(source, world).currency_rate == Decimal(rate)
 
 
 # Period
