@@ -198,6 +198,11 @@ class World:
         """Write a mapping table."""
         (self.tables / name).write_text(text, encoding="utf-8")
 
+    def paste(self, name: str, line: str) -> None:
+        """Add a line below a mapping table, as a bookkeeper does with the one that a cure shows."""
+        with (self.tables / name).open("a", encoding="utf-8") as table:
+            table.write(f"{line}\n")
+
     def add_organisation(self, name: str, tenant_id: str, **fields: Any) -> Organisation:
         """A Xero organisation that the configuration names."""
         self.tenants[name] = tenant_id

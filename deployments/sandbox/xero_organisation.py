@@ -115,11 +115,18 @@ class Organisation(Books):
 
     def archive_option(self, category: str, option: str) -> None:
         """Archive one option of a tracking category."""
+        self._move_option(category, option, "ARCHIVED")
+
+    def restore_option(self, category: str, option: str) -> None:
+        """Bring an archived option back."""
+        self._move_option(category, option, "ACTIVE")
+
+    def _move_option(self, category: str, option: str, status: str) -> None:
         with self.lock:
             for one in self.tracking:
                 for candidate in one.options:
                     if one.name == category and candidate.name == option:
-                        candidate.status = "ARCHIVED"
+                        candidate.status = status
                         return
             raise KeyError(f"{category}/{option}")
 

@@ -598,6 +598,9 @@ def test_archived_tracking_is_listed_only_on_request(client: Client) -> None:
     assert [one["Name"] for one in shown["Options"]] == ["North"]
     whole = client.read("/TrackingCategories", includeArchived="true")["TrackingCategories"][0]
     assert [one["Status"] for one in whole["Options"]] == ["ACTIVE", "ARCHIVED"]
+    client.organisation.restore_option("Region", "South")
+    shown = client.read("/TrackingCategories")["TrackingCategories"][0]
+    assert [one["Name"] for one in shown["Options"]] == ["North", "South"]
     client.organisation.add_tracking_category("Second", [])
     with pytest.raises(ValueError, match="two active"):
         client.organisation.add_tracking_category("Third", [])
