@@ -16,12 +16,12 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from blocks.audit import requests, runs
+from blocks.audit import contacts, requests, runs
 from blocks.audit import watermarks as watermark_rows
 from blocks.audit.runs import Result, Standing
 from blocks.audit.watermarks import Watermark, WatermarkMoved
 from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
-from mappings.connectwise import Invoice
+from mappings.connectwise import Invoice, SourceInvoice
 from mappings.invoices import is_credit, organisation_of, starts_too_early
 from mappings.outcomes import WAITING, Hold, Outcome, Reason, XeroList
 from mappings.plans import Action, Adopt, Create, Unchanged, decide
@@ -30,6 +30,7 @@ from mappings.surroundings import Surroundings
 from mappings.xero import Document
 from tasks import posting
 from tasks.calls import Calls
+from tasks.contacts import with_contacts
 from tasks.cycle import Cycle, Entry
 from tasks.invoices import (
     Detailing,
@@ -367,11 +368,10 @@ def _carry(
     cycle.entries = {entry.connectwise_id: entry for entry in entries}
     cycle.count(posting.adopt(cycle, adoptions))
     size = posting.BATCH * (20 if many else 1)
-    batches = [
-        Loading(cycle, group[start : start + size])
-        for group in creates.values()
-        for start in range(0, len(group), size)
-    ]
+    batches: list[Loading] = []
+    for group in creates.values():
+        ready, _ = with_contacts(cycle, group)
+        batches += [Loading(cycle, ready[start : start + size]) for start in range(0, len(ready), size)]
     if batches:
         for loaded in calls.several(load_invoices, batches):
             cycle.count(loaded)
@@ -407,7 +407,7 @@ def _mapped(
     for entry in entries:
         standing = standings.get(entry.connectwise_id)
         if standing is not None and standing.waits_on:
-            names = [XeroList(name) for name in standing.waits_on]
+            names = tuple(XeroList(name) for name in standing.waits_on)
             cycle.reach(standing.organisation, partial(cycle.lists.renew, standing.organisation, names))
     known = cycle.lists.books(())
     ready = [
@@ -419,9 +419,10 @@ def _mapped(
     stale: list[Entry] = []
     before = {name: books.digest for name, books in known.items()}
     for entry, outcome in mapped.values():
-        if isinstance(outcome, Hold) and outcome.waits_on:
+        names = outcome.waits_on if isinstance(outcome, Hold) else (XeroList.CONTACTS,) if outcome.new_contact else ()
+        if names:
             organisation = routed[entry.connectwise_id]
-            cycle.reach(organisation, partial(cycle.lists.renew, organisation, outcome.waits_on))
+            cycle.reach(organisation, partial(cycle.lists.renew, organisation, names))
             stale.append(entry)
     # One list serves many records: whoever was mapped before it was renewed is mapped again.
     if any(books.digest != before.get(name) for name, books in cycle.lists.books(()).items()):
@@ -450,7 +451,14 @@ def _surroundings(cycle: Cycle, entries: Sequence[Entry]) -> Surroundings:
         books=dict(cycle.lists.books(())),
         site=cycle.doors.site,
         related=cycle.lists.related(wanted | for_routing(sources, tables.policy, tables.organisations)),
+        known_contacts=contacts.known(cycle.doors.audit, _companies(sources)),
     )
+
+
+def _companies(sources: Sequence[SourceInvoice]) -> set[int]:
+    """The companies that may have to pay, by id."""
+    paying = (party.id for source in sources for party in (source.header.company, source.header.billed_company))
+    return {number for number in paying if number is not None}
 
 
 def _routed(cycle: Cycle, entries: Sequence[Entry]) -> dict[int, str]:

@@ -27,7 +27,7 @@ def plan_of(cycles: Sequence[Cycle]) -> dict[str, Any]:
                 sums[0] += line.amount
                 sums[1] += line.tax
     content = {
-        "writes": [_write(each.document) for each in creates],
+        "writes": [*_contacts(creates), *(_write(each.document) for each in creates)],
         "holds": [_hold(result) for result in told if is_exception(result)],
         "unchanged": sum(1 for result in told if result.outcome is Outcome.UNCHANGED)
         + sum(1 for cycle in cycles for each in cycle.planned if not isinstance(each, Create)),
@@ -39,7 +39,31 @@ def plan_of(cycles: Sequence[Cycle]) -> dict[str, Any]:
     return {"plan_id": plan_id(content), **content}
 
 
+def _contacts(creates: Sequence[Create]) -> list[dict[str, Any]]:
+    """The contacts that are made first, each once."""
+    made = {(one.tenant_id, one.connectwise_id): one for each in creates if (one := each.document.new_contact)}
+    return [
+        {
+            "family": one.family,
+            "organisation": one.organisation,
+            "reference": one.reference,
+            "connectwise_id": one.connectwise_id,
+            "receipt": "",
+            "action": "create",
+            "document": "contact",
+            "xero_id": None,
+            "total": "0.00",
+            "currency": "",
+            "fields": [{"name": name, "from": None, "to": value} for name, value in one.body().items()],
+        }
+        for one in made.values()
+    ]
+
+
 def _write(document: Document) -> dict[str, Any]:
+    body = document.body()
+    if document.new_contact is not None:
+        body["Contact"] = {"Name": document.new_contact.name}
     return {
         "family": document.family,
         "organisation": document.organisation,
@@ -53,7 +77,7 @@ def _write(document: Document) -> dict[str, Any]:
         "currency": document.currency,
         "fields": [
             {"name": name, "from": None, "to": value if isinstance(value, str) else write_json(value)}
-            for name, value in document.body().items()
+            for name, value in body.items()
         ],
     }
 

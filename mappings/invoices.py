@@ -15,7 +15,7 @@ from mappings.policy import filled
 from mappings.rates import Rate, rate_for
 from mappings.related import Related
 from mappings.surroundings import Surroundings, Tables
-from mappings.xero import Books, Contact, Document, Line
+from mappings.xero import Books, Contact, Document, Line, NewContact
 
 FAMILY = "invoices"
 LONGEST_NUMBER = 255
@@ -132,6 +132,7 @@ class _Mapping:
         self.books = books
         self.rows = rows
         self.problems: list[Hold] = []
+        self.learnt = 0
 
     def document(self) -> Document | Hold:
         header = self.header
@@ -161,7 +162,7 @@ class _Mapping:
             tenant_id=self.tenant_id,
             type="ACCREC",
             number=number,
-            contact_id=contact.contact_id,
+            contact_id=contact.contact_id if isinstance(contact, Contact) else "",
             contact_name=contact.name,
             date=header.date,
             # Xero refuses a document that is due before its date; one without a due date is due at once.
@@ -177,6 +178,8 @@ class _Mapping:
                 *dict.fromkeys(map(_cited, self.rows)),
                 *([f"rate {rate.value or ''}: {rate.source}".replace(" :", ":")] if rate else []),
             ),
+            company_id=self.learnt,
+            new_contact=contact if isinstance(contact, NewContact) else None,
         )
 
     def _filled(self, template: str) -> str:
@@ -281,7 +284,8 @@ class _Mapping:
             self.rows.append(found.row)
         return found
 
-    def _contact(self) -> Contact | None:
+    def _contact(self) -> Contact | NewContact | None:
+        """The contact that pays, or the one that is to be made for it; `learnt` is the company it was found for."""
         header = self.header
         company = header.billed_company if self.decisions.contacts.bill_to else header.company
         if company.id == header.company.id:
@@ -302,14 +306,26 @@ class _Mapping:
                 return None
             account_number = payer.account_number
         found = contacts.resolve(
-            company, account_number, "customer", self.organisation, self.tables.contacts, self.books
+            company,
+            account_number,
+            "customer",
+            self.organisation,
+            self.tables.contacts,
+            self.books,
+            self.surroundings.known_contacts.get((self.tenant_id, company.id or 0), ""),
+            create=self.decisions.contacts.create == "create",
         )
         if isinstance(found, Hold):
             self.problems.append(found)
             return None
+        if isinstance(found, NewContact):
+            self.learnt = found.connectwise_id
+            return found
         contact, row = found
         if row is not None:
             self.rows.append(row)
+        else:
+            self.learnt = company.id or 0
         return contact
 
     def _lines(self) -> list[Line]:

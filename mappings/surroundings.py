@@ -48,13 +48,17 @@ class Tables:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Everything beside the record itself that decides what it becomes. No part of it does I/O."""
+    """Everything beside the record itself that decides what it becomes. No part of it does I/O.
+
+    `known_contacts`: the contact that a company had before, by tenant and the company's id.
+    """
 
     tables: Tables
     tenants: Mapping[str, str]
     books: Mapping[str, Books]
     site: ConnectWiseSite
     related: Related = field(default_factory=Related)
+    known_contacts: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -64,6 +68,7 @@ class Surroundings:
         digest.update(repr(sorted((name, books.digest) for name, books in self.books.items())).encode())
         for each in fields(self.related):
             digest.update(repr(sorted(getattr(self.related, each.name).items())).encode())
+        digest.update(repr(sorted(self.known_contacts.items())).encode())
         digest.update(repr(self.site).encode())
         return digest.hexdigest()
 

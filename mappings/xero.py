@@ -151,16 +151,65 @@ class Contact:
     name: str
     account_number: str
     status: str
+    merged_into: str = ""
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Contact:
-        """From an element of `/Contacts`."""
+        """From an element of `/Contacts`. One that was merged into another is archived and names it."""
         return cls(
             given.get("ContactID") or "",
             given.get("Name") or "",
             given.get("AccountNumber") or "",
             given.get("ContactStatus") or "ACTIVE",
+            given.get("MergedToContactID") or "",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class NewContact:
+    """A contact that Xero does not have yet, for a ConnectWise company. Its number is set now and never again."""
+
+    tenant_id: str
+    organisation: str
+    connectwise_id: int
+    name: str
+    account_number: str
+
+    family = "contacts"
+    url = ""
+
+    @property
+    def part(self) -> str:
+        """One company may become a contact in several organisations."""
+        return self.tenant_id
+
+    @property
+    def reference(self) -> str:
+        """What people call it."""
+        return self.name
+
+    @property
+    def number(self) -> str:
+        """What it is found by."""
+        return self.account_number
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of what is sent."""
+        return hashlib.blake2b(write_json(self.body()).encode(), digest_size=16).hexdigest()
+
+    def body(self) -> dict[str, Any]:
+        """The contact as the API takes it on create."""
+        return {"Name": self.name} | ({"AccountNumber": self.account_number} if self.account_number else {})
+
+    def to_text(self) -> str:
+        """All of it as text, to be kept with the request that carries it."""
+        return write_json([self.tenant_id, self.organisation, self.connectwise_id, self.name, self.account_number])
+
+    @classmethod
+    def from_text(cls, text: str) -> NewContact:
+        """What `to_text` wrote."""
+        return cls(*json.loads(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +350,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A sales document on its way to Xero (ACCREC): who, what, when, in which organisation."""
+    """A sales document on its way to Xero (ACCREC): who, what, when, in which organisation.
+
+    `company_id` is the ConnectWise company whose contact was found by rule, to be remembered (0: contacts.csv named
+    it). With `new_contact` there is no `contact_id` yet, and nothing can be sent.
+    """
 
     family: str
     connectwise_id: int
@@ -321,6 +374,13 @@ class Document:
     status: str
     lines: tuple[Line, ...]
     rows_used: tuple[str, ...] = ()
+    company_id: int = 0
+    new_contact: NewContact | None = None
+
+    @property
+    def part(self) -> str:
+        """Which part of the record this is: a sales document is all of it."""
+        return ""
 
     @property
     def subtotal(self) -> Decimal:
@@ -383,6 +443,7 @@ class Document:
             **given
             | {
                 "connectwise_id": int(given["connectwise_id"]),
+                "company_id": int(given.get("company_id", 0)),
                 "date": dt.date.fromisoformat(given["date"]),
                 "due_date": dt.date.fromisoformat(given["due_date"]),
                 "rows_used": tuple(given["rows_used"]),
@@ -398,7 +459,7 @@ def _line_of(cells: Sequence[Any]) -> Line:
 
 
 LINE_FIELDS = tuple(item.name for item in fields(Line))
-DOCUMENT_FIELDS = tuple(item.name for item in fields(Document))
+DOCUMENT_FIELDS = tuple(item.name for item in fields(Document) if item.name != "new_contact")
 
 
 def write_json(value: Any) -> str:
@@ -444,6 +505,15 @@ class Found:
             Decimal(given.get("Total") or 0),
             write_json(given),
         )
+
+    @classmethod
+    def of_contact(cls, given: Mapping[str, Any]) -> Found:
+        """From an element of `/Contacts`."""
+        contact = Contact.parse(given)
+        return cls(
+            contact.contact_id, "CONTACT", contact.account_number, "", contact.contact_id, contact.name, "",
+            contact.status, None, ZERO, write_json(given),
+        )  # fmt: skip
 
     @property
     def live(self) -> bool:

@@ -98,6 +98,23 @@ class Lists:
                     self._books[organisation] = self._build(tenant_id)
         return changed
 
+    def read_again(self, organisation: str, name: XeroList) -> None:
+        """Read a list now, whether or not this cycle has done so: a write left us in doubt."""
+        self._renewed.discard((self._doors.tenants[organisation], name))
+        self.renew(organisation, [name])
+
+    def add_contacts(self, organisation: str, made: Sequence[str]) -> None:
+        """Lay contacts that we have just made (as Xero answered, JSON) over the known ones."""
+        tenant_id = self._doors.tenants[organisation]
+        with self._lock:
+            known = json.loads(self._text[(tenant_id, XeroList.CONTACTS.value)])
+            text = _dump([*known, *_lean(XeroList.CONTACTS, [json.loads(each) for each in made])])
+            self._text[(tenant_id, XeroList.CONTACTS.value)] = text
+            kept = kept_lists.kept(self._doors.audit, _scope(tenant_id), XeroList.CONTACTS.value)
+            if kept is not None:
+                self._keep(_scope(tenant_id), XeroList.CONTACTS.value, text, kept.read_at)
+            self._books[organisation] = self._build(tenant_id)
+
     def expire(self, organisation: str) -> None:
         """After a refusal: what we know of the organisation may be out of date."""
         tenant_id = self._doors.tenants.get(organisation, "")
@@ -255,7 +272,7 @@ KEEP: dict[XeroList, tuple[str, ...]] = {
         "TaxType", "Name", "EffectiveRate", "Status", "CanApplyToAssets", "CanApplyToEquity", "CanApplyToExpenses",
         "CanApplyToLiabilities", "CanApplyToRevenue",
     ),
-    XeroList.CONTACTS: ("ContactID", "Name", "AccountNumber", "ContactStatus"),
+    XeroList.CONTACTS: ("ContactID", "Name", "AccountNumber", "ContactStatus", "MergedToContactID"),
     XeroList.CURRENCIES: ("Code",),
     XeroList.TRACKING: ("Name", "Status", "Options"),
     XeroList.ITEMS: (

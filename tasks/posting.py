@@ -34,6 +34,9 @@ from mappings.xero import Document, Found, fold, write_json
 from tasks.cycle import Cycle, Entry
 from tasks.policies import load_key
 
+Row = RowOfRequest[Document]
+Request = StoredRequest[Document]
+
 BATCH = 50
 """Documents per call (xero.md, 3.3)."""
 ROUNDS = 8
@@ -135,7 +138,7 @@ def _without_occupied(cycle: Cycle, batch: _Batch) -> _Settled:
     return _Settled(told + known, [_Batch(free, batch.rounds)] if free else [])
 
 
-def _send(cycle: Cycle, request: StoredRequest, rounds: int) -> _Settled:
+def _send(cycle: Cycle, request: Request, rounds: int) -> _Settled:
     """Send a stored request and take in its answer, whatever it is: the table at the head of this file."""
     try:
         elements = cycle.doors.xero.write(
@@ -160,7 +163,7 @@ def _send(cycle: Cycle, request: StoredRequest, rounds: int) -> _Settled:
     return _answered(cycle, request, elements, rounds)
 
 
-def _answered(cycle: Cycle, request: StoredRequest, elements: Sequence[Element], rounds: int) -> _Settled:
+def _answered(cycle: Cycle, request: Request, elements: Sequence[Element], rounds: int) -> _Settled:
     """Bind what was accepted, record what was refused, in one transaction; look up what is still unclear."""
     matched, unclear = match(request.rows, elements)
     accepted = [(row.document, element.found) for row, element in matched if element.accepted]
@@ -182,9 +185,7 @@ def _answered(cycle: Cycle, request: StoredRequest, elements: Sequence[Element],
     return settled
 
 
-def match(
-    rows: Sequence[RowOfRequest], elements: Sequence[Element]
-) -> tuple[list[tuple[RowOfRequest, Element]], list[RowOfRequest]]:
+def match(rows: Sequence[Row], elements: Sequence[Element]) -> tuple[list[tuple[Row, Element]], list[Row]]:
     """Pair the rows of a request with the elements of its answer, by link, then by number; and the rows left over.
 
     Rows and elements that are left over belong together when the counts agree and there is one of each, or Xero
@@ -192,7 +193,7 @@ def match(
     """
     by_url = {row.url: row for row in rows}
     by_number = {fold(row.number): row for row in rows}
-    pairs: dict[int, tuple[RowOfRequest, Element]] = {}
+    pairs: dict[int, tuple[Row, Element]] = {}
     strangers: list[Element] = []
     ambiguous: set[int] = set()
     for element in elements:
@@ -212,7 +213,7 @@ def match(
     return list(pairs.values()), left
 
 
-def _refused(cycle: Cycle, request: StoredRequest, words: str, rounds: int) -> _Settled:
+def _refused(cycle: Cycle, request: Request, words: str, rounds: int) -> _Settled:
     """A definite no to the whole call: nothing was written."""
     ids = [row.connectwise_id for row in request.rows]
     documents = [row.document for row in request.rows]
@@ -227,8 +228,8 @@ def _refused(cycle: Cycle, request: StoredRequest, words: str, rounds: int) -> _
 
 def _looked_up(
     cycle: Cycle,
-    request: StoredRequest,
-    rows: Sequence[RowOfRequest],
+    request: Request,
+    rows: Sequence[Row],
     rounds: int,
     why: str,
     taken: Mapping[int, str] | None = None,
@@ -284,7 +285,7 @@ def _halves(documents: Sequence[Document], rounds: int) -> list[_Batch]:
     return [_Batch(documents[:middle], rounds), _Batch(documents[middle:], rounds)]
 
 
-def _sent_anew(cycle: Cycle, request: StoredRequest, documents: Sequence[Document], how: str) -> list[Result]:
+def _sent_anew(cycle: Cycle, request: Request, documents: Sequence[Document], how: str) -> list[Result]:
     """Settle rows of which nothing came, so that they may go out again under a new key.
 
     In an earlier cycle's request they belong to records that may not come by any more: those wait from now on,
@@ -447,7 +448,7 @@ def settle_earlier(cycle: Cycle) -> list[Result]:
 
 def _commit(
     cycle: Cycle,
-    request: StoredRequest,
+    request: Request,
     bindings: Sequence[tuple[Document, Found]],
     results: Sequence[Result],
     settled: Iterable[int],

@@ -9,25 +9,58 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
+from blocks.audit.contacts import remember_in
 from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.runs import CHUNK
 from blocks.audit.tables import BINDINGS, FOUND_DOCUMENTS, REQUEST_ROWS, REQUESTS
 from mappings.plans import Bound
-from mappings.xero import Document, Found
+from mappings.xero import Document, Found, NewContact
+
+
+class Storable(Protocol):
+    """What a request can carry: a document, or a contact."""
+
+    @property
+    def family(self) -> str: ...  # noqa: D102
+    @property
+    def tenant_id(self) -> str: ...  # noqa: D102
+    @property
+    def organisation(self) -> str: ...  # noqa: D102
+    @property
+    def connectwise_id(self) -> int: ...  # noqa: D102
+    @property
+    def part(self) -> str: ...  # noqa: D102
+    @property
+    def reference(self) -> str: ...  # noqa: D102
+    @property
+    def number(self) -> str: ...  # noqa: D102
+    @property
+    def url(self) -> str: ...  # noqa: D102
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+
+    def to_text(self) -> str:
+        """All of it as text; `READERS` turn it back."""
+        ...
+
+
+Carried = TypeVar("Carried", bound=Storable)
+READERS: dict[str, Callable[[str], Any]] = {NewContact.family: NewContact.from_text}
+"""Families whose requests carry something else than documents."""
 
 
 @dataclass(frozen=True, slots=True)
-class RowOfRequest:
+class RowOfRequest(Generic[Carried]):
     """One record inside a stored request, as it was mapped when the request was stored."""
 
     connectwise_id: int
@@ -36,7 +69,15 @@ class RowOfRequest:
     number: str
     url: str
     fingerprint: str
-    document: Document
+    document: Carried
+
+    @classmethod
+    def of(cls, carried: Carried) -> RowOfRequest[Carried]:
+        """The row of a record."""
+        return cls(
+            carried.connectwise_id, carried.part, carried.reference, carried.number, carried.url, carried.fingerprint,
+            carried,
+        )  # fmt: skip
 
 
 class Occupied(Exception):
@@ -44,7 +85,7 @@ class Occupied(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredRequest:
+class StoredRequest(Generic[Carried]):
     """A write call as it was stored; `body` are the exact bytes of every attempt."""
 
     id: str
@@ -57,7 +98,7 @@ class StoredRequest:
     idempotency_key: str
     body: bytes
     stored_at: datetime
-    rows: tuple[RowOfRequest, ...]
+    rows: tuple[RowOfRequest[Carried], ...]
 
 
 def store(
@@ -66,13 +107,13 @@ def store(
     method: str,
     path: str,
     body: bytes,
-    documents: Sequence[Document],
+    documents: Sequence[Carried],
     now: datetime,
     lease: Held | None,
-) -> StoredRequest:
+) -> StoredRequest[Carried]:
     """Store a request that creates documents, with its rows. Raises Occupied, and nothing is stored."""
     first = documents[0]
-    rows = tuple(RowOfRequest(d.connectwise_id, "", d.reference, d.number, d.url, d.fingerprint, d) for d in documents)
+    rows = tuple(RowOfRequest.of(document) for document in documents)
     # Xero recommends four joined UUIDs and refuses more than 128 characters; one UUID is as unique and the id as well.
     request = StoredRequest(
         uuid.uuid4().hex, run_id, first.family, first.tenant_id, first.organisation, method, path, uuid.uuid4().hex,
@@ -92,7 +133,7 @@ def store(
     return request
 
 
-def _insert(connection: Connection, request: StoredRequest) -> None:
+def _insert(connection: Connection, request: StoredRequest[Any]) -> None:
     connection.execute(
         insert(REQUESTS).values(
             id=request.id, run_id=request.run_id, family=request.family, tenant_id=request.tenant_id,
@@ -114,8 +155,9 @@ def _insert(connection: Connection, request: StoredRequest) -> None:
     )  # fmt: skip
 
 
-def unsettled(audit: Audit, family: str) -> list[StoredRequest]:
+def unsettled(audit: Audit, family: str) -> list[StoredRequest[Any]]:
     """All requests of a family whose fate is unknown, oldest first, with their unsettled rows."""
+    read = READERS.get(family, Document.from_text)
     with audit.reading() as connection:
         requests = connection.execute(
             select(REQUESTS)
@@ -137,7 +179,7 @@ def unsettled(audit: Audit, family: str) -> list[StoredRequest]:
                     tuple(
                         RowOfRequest(
                             row.connectwise_id, row.part, row.reference, row.number, row.url, row.fingerprint,
-                            Document.from_text(unpack(row.document)),
+                            read(unpack(row.document)),
                         )
                         for row in rows
                     ),
@@ -160,7 +202,7 @@ def unsettled_ids(audit: Audit, family: str) -> set[int]:
 
 
 def settle_in(
-    connection: Connection, request: StoredRequest, connectwise_ids: Iterable[int], how: str, now: datetime
+    connection: Connection, request: StoredRequest[Any], connectwise_ids: Iterable[int], how: str, now: datetime
 ) -> None:
     """Settle some rows of a request; the request itself is settled with its last row."""
     ids = list(connectwise_ids)
@@ -211,6 +253,8 @@ def bind_in(connection: Connection, pairs: Sequence[tuple[Document, Found]], ado
     ]  # fmt: skip
     if rows:
         connection.execute(insert(BINDINGS), rows)
+    learnt = [(each.tenant_id, each.company_id, each.contact_id) for each, _ in pairs if each.company_id]
+    remember_in(connection, learnt, now)
     connection.execute(
         delete(FOUND_DOCUMENTS).where(FOUND_DOCUMENTS.c.xero_id.in_([found.xero_id for _, found in pairs]))
     )

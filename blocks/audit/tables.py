@@ -125,6 +125,17 @@ class Binding(SQLModel, table=True):
     bound_at: datetime = Field(sa_column=_time())
 
 
+class KnownContact(SQLModel, table=True):
+    """The contact that a ConnectWise company is in one organisation, as found by rule or made; never from a table."""
+
+    __tablename__ = "contacts"
+
+    tenant_id: str = Field(primary_key=True)
+    company_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    contact_id: str
+    known_since: datetime = Field(sa_column=_time())
+
+
 class WriteRequest(SQLModel, table=True):
     """One write call, stored before it is sent: the exact bytes and the key of its own."""
 
@@ -344,6 +355,7 @@ INSTALLATION = _table(Installation)
 RUNS = _table(Run)
 RECORDS = _table(Record)
 BINDINGS = _table(Binding)
+CONTACTS = _table(KnownContact)
 REQUESTS = _table(WriteRequest)
 REQUEST_ROWS = _table(RequestRow)
 OUTCOMES = _table(OutcomeRow)

@@ -207,7 +207,9 @@ class XeroClient:
         if answer.verdict is not Verdict.GOOD or answer.given is None:
             raise FateUnknown(f"Xero answered {answer}")
         try:
-            elements = [_element(element) for element in _elements(answer.given, path.partition("?")[0])]
+            collection = path.partition("?")[0]
+            read = Found.of_contact if collection == "Contacts" else Found.parse
+            elements = [_element(element, read) for element in _elements(answer.given, collection)]
         except Unreachable as error:
             raise FateUnknown(str(error)) from error
         if method == "PUT" and any(bool(element.errors) == element.has_id for element in elements):
@@ -323,18 +325,18 @@ def _elements(given: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return [element for element in elements if isinstance(element, dict)]
 
 
-def _element(given: dict[str, Any]) -> Element:
+def _element(given: dict[str, Any], read: Callable[[dict[str, Any]], Found]) -> Element:
     errors = validation_messages(given)
     status = given.get("StatusAttributeString")
     # A success may say HasErrors (xero.md, 3.5): its status has the last word.
     if not errors and (status == "ERROR" or (given.get("HasErrors") and status not in ("OK", "WARNING"))):
         errors = ["Xero refused it without a message"]
-    return Element(_found(given), tuple(dict.fromkeys(errors)))
+    return Element(_found(given, read), tuple(dict.fromkeys(errors)))
 
 
-def _found(given: dict[str, Any]) -> Found:
+def _found(given: dict[str, Any], read: Callable[[dict[str, Any]], Found] = Found.parse) -> Found:
     try:
-        return Found.parse(given)
+        return read(given)
     except (ValueError, ArithmeticError, TypeError, AttributeError) as error:
         number = given.get("InvoiceNumber") or given.get("InvoiceID") or "without a number"
         raise Unreachable(f"Xero's answer has a document that cannot be read ({number}).") from error

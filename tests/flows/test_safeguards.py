@@ -27,6 +27,7 @@ from deployments.sandbox import xero_invoices
 from deployments.sandbox.wire import Fault, Request
 from deployments.sandbox.xero import XeroSwitches
 from mappings.links import ConnectWiseSite
+from mappings.xero import Document
 from tasks import posting
 from tasks.cycle import Cycle
 from tests.flows.sweep import Case, Theatre
@@ -74,7 +75,7 @@ def bad_write(theatre: Theatre, fault: str, **more: Any) -> list[Case]:
 
 
 def without_stored_requests(patch: Patch) -> None:
-    def only_made(audit: Audit, run_id: str, *rest: Any) -> requests.StoredRequest:
+    def only_made(audit: Audit, run_id: str, *rest: Any) -> requests.StoredRequest[Document]:
         method, path, body, documents, now, _ = rest
         first = documents[0]
         rows = tuple(

@@ -12,7 +12,7 @@ from mappings.connectwise import Reference
 from mappings.contacts import resolve
 from mappings.csv_tables import CONTACTS, read_table
 from mappings.outcomes import Hold, Reason, XeroList
-from mappings.xero import Contact, ContactBook
+from mappings.xero import Contact, ContactBook, NewContact
 from tests.mappings.samples import books, contact, held
 
 COMPANY = Reference(id=101, identifier="ACME", name="Acme Pty Ltd")
@@ -29,6 +29,7 @@ def asked(
     """The contact and the row of contacts.csv that named it, or the hold."""
     table = read_table(CONTACTS, f"organisation,role,company,contact_id,account_number,contact_name\n{rows}".encode())
     result = resolve(company, number, role, "Sydney", table, books(contacts=(*contacts, *OTHERS)))
+    assert not isinstance(result, NewContact)
     return result if isinstance(result, Hold) else (result[0], result[1].number if result[1] else None)
 
 

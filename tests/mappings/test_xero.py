@@ -132,7 +132,10 @@ def test_a_rate_is_sent_only_where_one_is_known() -> None:
     assert replace(DOCUMENT, currency_rate=Decimal("1.0875")).body()["CurrencyRate"] == Decimal("1.0875")
 
 
-OWN = {"status", "family", "connectwise_id", "reference", "organisation", "tenant_id", "contact_name", "rows_used"}
+OWN = {
+    "status", "family", "connectwise_id", "reference", "organisation", "tenant_id", "contact_name", "rows_used",
+    "company_id", "new_contact",
+}  # fmt: skip
 CHANGED: dict[str, Any] = {
     "type": "ACCPAY",
     "number": "x",

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from blocks.audit.requests import RowOfRequest
 from blocks.xero.client import Element
 from mappings.xero import EMPTY_ID, Document, Found
-from tasks.posting import match
+from tasks.posting import Row, match
 
 DAY = date(2026, 3, 2)
 
 
-def row(number: int, name: str = "") -> RowOfRequest:
+def row(number: int, name: str = "") -> Row:
     name = name or f"4000{number}"
     url = f"http://localhost/{number}"
     document = Document(
@@ -27,7 +27,7 @@ def row(number: int, name: str = "") -> RowOfRequest:
     return RowOfRequest(number, "", name, name, url, "", document)
 
 
-def accepted(of: RowOfRequest, number: str = "", url: str | None = None) -> Element:
+def accepted(of: Row, number: str = "", url: str | None = None) -> Element:
     given = {
         "InvoiceID": f"id-{of.connectwise_id}",
         "InvoiceNumber": number or of.number,
@@ -41,7 +41,7 @@ def refused(words: str, number: str = "") -> Element:
     return Element(Found.parse({"InvoiceID": EMPTY_ID, "InvoiceNumber": number, "Total": Decimal(1)}), (words,))
 
 
-def pairs(found: list[tuple[RowOfRequest, Element]]) -> dict[int, str]:
+def pairs(found: list[tuple[Row, Element]]) -> dict[int, str]:
     return {row.connectwise_id: element.found.xero_id for row, element in found}
 
 
