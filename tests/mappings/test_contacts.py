@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from mappings.connectwise import Reference
-from mappings.contacts import resolve
+from mappings.contacts import resolve, same_contact
 from mappings.csv_tables import CONTACTS, read_table
 from mappings.outcomes import Hold, Reason, XeroList
 from mappings.xero import Contact, ContactBook, NewContact
@@ -241,3 +242,146 @@ def test_what_is_empty_finds_nobody() -> None:
     book = ContactBook.of([Contact("ABC", "", "", "ACTIVE"), Contact("DEF", " ", " ", "ACTIVE")])
     assert book.numbered("") == book.named("") == book.with_id("") == book.named(" ") == book.numbered(" ") == ()
     assert [each.contact_id for each in (*book.with_id("abc"), *book.with_id("Def"))] == ["ABC", "DEF"]
+
+
+# Known before
+
+
+def known(contacts: Sequence[Contact], number: str = "ACME01", known_as: int = 1) -> Contact | Hold:
+    """What becomes of a company that had the contact `known_as` before."""
+    table = read_table(CONTACTS, b"organisation,role,company,contact_id,account_number,contact_name\n")
+    world = books(contacts=(*contacts, *OTHERS))
+    before = contact(known_as, "").contact_id
+    result = resolve(COMPANY, number, "customer", "Sydney", table, world, before)
+    assert not isinstance(result, NewContact)
+    return result if isinstance(result, Hold) else result[0]
+
+
+KNOWN = {
+    "whatever it is called now": ([contact(1, "Acme Holdings")], "", 1),
+    "although its own number is another now": ([contact(1, "Acme Pty Ltd", "C-9")], "ACME01", 1),
+    "although another has the name": ([contact(1, "Acme Holdings"), contact(2, "Acme Pty Ltd")], "", 1),
+    "not where it is gone": ([contact(2, "Acme Pty Ltd")], "", 2),
+    "not where it is archived and one other bears the number": (
+        [contact(1, "Acme Pty Ltd", "", ARCHIVED), contact(2, "Acme New", "ACME01")], "ACME01", 2,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", KNOWN)
+def test_the_contact_that_a_company_had_before_is_still_its_contact(case: str) -> None:
+    contacts, number, wanted = KNOWN[case]
+    found = known(contacts, number)
+    assert isinstance(found, Contact) and found.contact_id.endswith(f"{wanted:012}")
+
+
+def test_another_bearer_of_the_number_contradicts_what_was_known() -> None:
+    found = held(known([contact(1, "Acme Holdings"), contact(2, "Acme New", "acme01")]))
+    assert (found.reason, found.message, found.fix) == (
+        Reason.MISSING_CONTACT,
+        "Acme Pty Ltd was 'Acme Holdings' in Sydney so far; now 'Acme New' bears its account number ACME01.",
+        f"Take the number off the wrong one of the two, or {LINE}",
+    )
+
+
+def merged(into: int) -> Contact:
+    return replace(contact(1, "Acme Pty Ltd", "", ARCHIVED), merged_into=contact(into, "").contact_id)
+
+
+def test_a_contact_that_was_merged_names_the_one_that_took_its_place() -> None:
+    """A person says whether that is the same customer: the line to paste is complete."""
+    for found in (
+        known([merged(2), contact(2, "Acme Group")], ""),
+        asked([merged(2), contact(2, "Acme Group")], ""),
+    ):
+        hold = held(found)
+        assert (hold.reason, hold.message, hold.fix) == (
+            Reason.CONTACT_ARCHIVED,
+            "The contact 'Acme Pty Ltd' for Acme Pty Ltd is archived in Sydney: it was merged into 'Acme Group'.",
+            "If that is the same customer, add to contacts.csv: Sydney,customer,ACME,,,Acme Group",
+        )
+
+
+@pytest.mark.parametrize("survivors", [[], [contact(2, "Acme Group", "", ARCHIVED)]])
+def test_a_merged_contact_whose_survivor_cannot_be_used_is_just_archived(survivors: list[Contact]) -> None:
+    assert held(known([merged(2), *survivors], "")).fix == f"Restore the contact in Xero, or {LINE}"
+
+
+def test_a_row_that_names_a_merged_contact_says_so() -> None:
+    found = held(asked([merged(2), contact(2, "Acme Group")], "", ",,ACME,,,Acme Pty Ltd"))
+    assert found.message == (
+        "contacts.csv row 2 names the contact 'Acme Pty Ltd' for Acme Pty Ltd, and that is archived in Xero: it was "
+        "merged into 'Acme Group'."
+    )
+
+
+# Made
+
+
+def made(contacts: Sequence[Contact] = (), number: str = "ACME01", company: Reference = COMPANY) -> NewContact | Hold:
+    table = read_table(CONTACTS, b"organisation,role,company,contact_id,account_number,contact_name\n")
+    result = resolve(
+        company, number, "customer", "Sydney", table, books(contacts=(*contacts, *OTHERS)), "", create=True
+    )
+    assert isinstance(result, NewContact | Hold)
+    return result
+
+
+def test_a_company_that_nothing_resembles_gives_a_new_contact() -> None:
+    new = made(number=" ACME01 ")
+    assert isinstance(new, NewContact)
+    assert (new.connectwise_id, new.organisation, new.part) == (101, "Sydney", new.tenant_id)
+    assert new.body() == {"Name": "Acme Pty Ltd", "AccountNumber": "ACME01"}
+    assert NewContact.from_text(new.to_text()) == new
+    without = made(number=" ")
+    assert isinstance(without, NewContact) and without.body() == {"Name": "Acme Pty Ltd"}
+    assert new.fingerprint != without.fingerprint
+
+
+def test_names_are_made_as_xero_takes_them() -> None:
+    """No angle brackets, no blanks at the ends or doubled, no control characters (xero.md, 6)."""
+    company = COMPANY.model_copy(update={"name": " Smith <&>\t\x07 Sons  "})
+    new = made(company=company)
+    assert isinstance(new, NewContact) and new.name == "Smith & Sons"
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "words"),
+    [
+        ("x" * 51, {}, "is too long for Xero"),
+        ("", {"name": "x" * 256}, "is too long for Xero"),
+        ("", {"name": "<>"}, "it has no name in ConnectWise"),
+    ],
+)
+def test_what_xero_would_not_take_is_left_to_people(number: str, changes: dict[str, str], words: str) -> None:
+    hold = held(made(number=number, company=COMPANY.model_copy(update=changes)))
+    assert hold.reason is Reason.MISSING_CONTACT and words in hold.message
+
+
+@pytest.mark.parametrize(
+    "contacts",
+    [
+        [contact(1, "Acme Pty Ltd", "C-9")],
+        [contact(1, "Acme Pty Ltd", "", ARCHIVED)],
+        [contact(1, "Acme East", "ACME01"), contact(2, "Acme West", "ACME01")],
+    ],
+)
+def test_nothing_is_made_beside_a_contact_that_resembles_the_company(contacts: list[Contact]) -> None:
+    assert isinstance(made(contacts), Hold)
+
+
+SAME = {
+    "by number": ([contact(1, "Other", "acme01")], 1),
+    "by name": ([contact(1, "ACME PTY  LTD", "C-9")], 1),
+    "not an archived one": ([contact(1, "Acme Pty Ltd", "ACME01", ARCHIVED)], None),
+    "not one of two": ([contact(1, "Acme", "ACME01"), contact(2, "Acne", "ACME01")], None),
+    "number before name": ([contact(1, "Other", "ACME01"), contact(2, "Acme Pty Ltd")], 1),
+}
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_what_an_unclear_answer_made_is_found_again(case: str) -> None:
+    contacts, wanted = SAME[case]
+    new = NewContact("t", "Sydney", 101, "Acme Pty Ltd", "ACME01")
+    found = same_contact(new, books(contacts=(*contacts, *OTHERS)))
+    assert (found and int(found.contact_id[-12:])) == wanted
