@@ -136,7 +136,19 @@ def test_a_number_that_is_too_long_is_held_not_cut() -> None:
 
 @pytest.mark.parametrize(
     ("given", "sent"),
-    [("PO\r\n 7\x00", "PO 7"), ("", ""), ("x" * 300, "x" * 254 + "…"), ("{id}", "{id}"), ("=1+1", "=1+1")],
+    [
+        ("PO\r\n 7\x00", "PO 7"),
+        ("", ""),
+        (None, ""),
+        ("x" * 255, "x" * 255),
+        ("x" * 256, "x" * 254 + "…"),
+        ("😀" * 127, "😀" * 127),
+        ("😀" * 128, "😀" * 127 + "…"),
+        ("Größe – 客", "Größe – 客"),
+        ("{id}", "{id}"),
+        ("=1+1", "=1+1"),
+        ("\x01\x02", ""),
+    ],
 )
 def test_the_reference_is_one_line_that_fits(given: str, sent: str) -> None:
     """It is the customer's own text: cleaned and shortened, never interpreted."""

@@ -564,6 +564,47 @@ def test_both_figures_fit_below_a_description_of_any_length() -> None:
     assert len(line.description) == LONGEST_DESCRIPTION
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("😀" * 3000, 1990),
+        ("é" * 5000, 3980),
+        ("e\u0301" * 2500, 3980),
+        ("x\r\n" * 3000, 3979),
+        ("\x07" * 5000 + "short", 5),
+        ("=" * 5000, 3980),
+    ],
+)
+def test_figures_below_a_long_text_fit_however_xero_counts_its_characters(text: str, kept: int) -> None:
+    """An emoji counts as two, a line end as one, a control character as none; no character is cut in half."""
+    (line,) = drafts(invoice([], [product("5000", "0.0125678", customerDescription=text)]))
+    assert line.description.endswith(" (5000 x 0.0125678)")
+    assert len(line.description.encode("utf-16-le")) <= 2 * LONGEST_DESCRIPTION
+    shown_text = line.description.removesuffix(" (5000 x 0.0125678)").removesuffix("…")
+    assert clean(text).startswith(shown_text)
+    assert len(shown_text) == kept
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "'"])
+def test_a_text_that_looks_like_a_formula_is_sent_as_it_is(sign: str) -> None:
+    """JSON runs no formulas, and the customer reads what was written."""
+    text = f"{sign}SUM(A1) | cmd"
+    source = invoice(
+        [time(notes=text)],
+        [product(customerDescription="", description=None, catalogItem={"id": 1, "identifier": text})],
+        [expense(notes=text)],
+    )
+    assert [each.description for each in drafts(source)] == [text] * 3
+
+
+@given(st.text(max_size=200))
+def test_any_note_becomes_a_description(text: str) -> None:
+    """Never empty, never longer than Xero takes, and the same for the same note."""
+    (line,) = drafts(invoice([time(notes=text)]))
+    assert line.description == (clean(text) or "Time")
+    assert line.description.strip() == line.description != ""
+
+
 # Cents of tax
 
 CENTS = st.integers(-100_000, 100_000).map(lambda number: Decimal(number) / 100)
