@@ -16,6 +16,7 @@ from blocks.failures import CannotGoOn, NotConfigured
 if TYPE_CHECKING:
     from blocks.audit.database import Audit
     from deployments.config import Config
+    from flows.checking import Checked
     from flows.family import Summary
 
 # Prefect is imported inside the commands that need it: it takes seconds, and half of the commands do without.
@@ -28,10 +29,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+mappings = typer.Typer(name="mappings", help="The tables against both live systems.", no_args_is_help=True)
+app.add_typer(mappings)
+
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="The configuration file. Default: TIEOUT_CONFIG, else tieout.toml.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+CheckedSince = Annotated[
+    datetime | None,
+    typer.Option(
+        "--since",
+        formats=["%Y-%m-%d"],
+        help="Records dated on or after this day. Default: the last three months, or since the start date.",
+    ),
+]
 FamiliesArgument = Annotated[
     list[str] | None, typer.Argument(help="invoices, credit_notes, payments, purchase_orders. None: all that are on.")
 ]
@@ -229,6 +241,48 @@ def plan(
     else:
         printing.plan(printing.out(), made)
     raise typer.Exit(3 if any(each["outcome"] in ("held", "rejected") for each in made["holds"]) else 0)
+
+
+@mappings.command()
+def check(since: CheckedSince = None, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """What is wrong with the tables, and which values of the last months no row covers. Writes nothing anywhere."""
+    from deployments import printing
+
+    checked = check_tables(since, config, json)
+    if json:
+        printing.print_json(printing.check_as_json(checked))
+    else:
+        printing.check(printing.out(), checked)
+    raise typer.Exit(0 if checked.clean else 3)
+
+
+@mappings.command()
+def suggest(since: CheckedSince = None, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """The lines to paste for what no row covers, with the nearest names in Xero. Writes nothing anywhere."""
+    from deployments import printing
+
+    checked = check_tables(since, config, json)
+    if json:
+        printing.print_json(printing.suggestions_as_json(checked))
+    else:
+        printing.suggestions(printing.out(), checked)
+    raise typer.Exit(3 if checked.uncovered else 0)
+
+
+def check_tables(since: datetime | None, config: Path | None, quiet: bool) -> Checked:
+    """Check the tables of the configuration, in the dry."""
+    settings = read(config)
+    quiet_prefect()
+    from deployments.offline import doors_opener
+    from flows.checking import check_mappings
+
+    with doors_opener(settings) as (opener, tables):
+        return check_mappings(
+            choose(None, tables.read().policy),
+            opener,
+            since.date() if since else None,
+            (lambda _text: None) if quiet else lambda text: print(text, file=sys.stderr),
+        )
 
 
 @app.command()

@@ -7,13 +7,20 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mappings.money import plain
 from mappings.outcomes import Outcome
+from mappings.table_checks import Severity
+
+if TYPE_CHECKING:
+    from flows.checking import Checked
+    from mappings.coverage import Uncovered
 
 WIDE = 160
 """Columns where the output goes into a pipe or a file, and nobody's window is to be filled."""
@@ -145,3 +152,124 @@ def plan(console: Console, given: Mapping[str, Any]) -> None:
     )
     if given["holds"]:
         exceptions(console, given["holds"])
+
+
+def check(console: Console, checked: Checked) -> None:
+    """What is wrong with the tables, by file and row; then each value that no row covers, with what waits for it."""
+    for file, found in groupby(checked.findings, key=lambda one: one.file):
+        console.print(f"[bold]{file}[/bold]")
+        for each in found:
+            place = f"row {each.row}, {each.column}" if each.row else each.column
+            facts = [place, each.organisation, "note" if each.severity is Severity.NOTE else ""]
+            console.print(f"  {escape(' · '.join(filter(None, facts)))}")
+            console.print(_indented(_indented(each.message)), markup=False, soft_wrap=True)
+            console.print(_indented(_indented(each.fix)), markup=False, soft_wrap=True, style="green")
+        console.print()
+    problems = sum(each.severity is Severity.PROBLEM for each in checked.findings)
+    notes = len(checked.findings) - problems
+    console.print(f"Rows: {_counted(problems, 'problem')}, {_counted(notes, 'note')}.")
+    looked = f"{_counted(checked.records, 'record')} dated {checked.since} or later"
+    if not checked.uncovered:
+        console.print(f"Coverage: every value of {looked} has what it needs.")
+        return
+    console.print(
+        f"Coverage: {_counted(len(checked.uncovered), 'value')} of {looked} have no row, or lack something in Xero:"
+    )
+    for value in checked.uncovered:
+        _uncovered(console, value)
+    console.print("\n`tieout mappings suggest` shows the lines to paste, filled in as far as the names in Xero allow.")
+
+
+def _uncovered(console: Console, given: Uncovered) -> None:
+    name = given.value or "(blank)"
+    console.print(f"\n[bold]{escape(name)}[/bold]  [dim]{escape(_waiting(given))}[/dim]")
+    console.print(_indented(given.message), markup=False, soft_wrap=True)
+    console.print(_indented(given.fix), markup=False, soft_wrap=True, style="green")
+
+
+def _waiting(given: Uncovered) -> str:
+    """What waits for a value: 'Sydney · missing_account · 2 records · 93.06 AUD'."""
+    money = " + ".join(f"{plain(amount)} {currency}".strip() for currency, amount in given.amounts.items())
+    return " · ".join(filter(None, [given.organisation, given.reason.value, _counted(given.records, "record"), money]))
+
+
+def suggestions(console: Console, checked: Checked) -> None:
+    """Lines to paste, a block per file that can be copied as it stands, and below it what each of them is about."""
+    if not checked.uncovered:
+        console.print(f"Every value of {_counted(checked.records, 'record')} has what it needs; nothing to paste.")
+        return
+    for file, found in groupby(sorted(checked.suggestions, key=lambda one: one.file), key=lambda one: one.file):
+        lines = list(found)
+        console.print(f"[bold]{file}[/bold], columns {lines[0].header}:")
+        for line in dict.fromkeys(each.line for each in lines):
+            console.print(line, markup=False, soft_wrap=True, style="green")
+        for each in lines:
+            console.print(
+                f"  {escape(each.uncovered.value or '(blank)')}  [dim]{escape(_waiting(each.uncovered))}[/dim]"
+            )
+            nearest = "; ".join(f"{one.name} {one.score}" for one in each.candidates)
+            if nearest:
+                console.print(f"    nearest in Xero (of 100): {nearest}", markup=False, soft_wrap=True)
+        console.print()
+    for value in _without_line(checked):
+        _uncovered(console, value)
+    console.print("Look each line over: a near name may be another thing. Nothing was written.")
+
+
+def _without_line(checked: Checked) -> list[Uncovered]:
+    """What is put right elsewhere: in a row that is there already, in Xero, in ConnectWise."""
+    return [each for each in checked.uncovered if not any(one.uncovered is each for one in checked.suggestions)]
+
+
+def check_as_json(checked: Checked) -> dict[str, Any]:
+    """`mappings check --json`."""
+    return {
+        "problems": [
+            {
+                "severity": each.severity.value,
+                "file": each.file,
+                "row": each.row,
+                "column": each.column,
+                "organisation": each.organisation,
+                "message": each.message,
+                "fix": each.fix,
+            }
+            for each in checked.findings
+        ],
+        "coverage": [_uncovered_as_json(each) for each in checked.uncovered],
+        "records": checked.records,
+    }
+
+
+def suggestions_as_json(checked: Checked) -> dict[str, Any]:
+    """`mappings suggest --json`; `without_line` are values whose cure is not a line to paste."""
+    return {
+        "suggestions": [
+            {
+                "file": each.file,
+                "header": each.header,
+                "line": each.line,
+                **_uncovered_as_json(each.uncovered),
+                "candidates": [
+                    {"name": one.name, "score": one.score, "cells": dict(one.cells)} for one in each.candidates
+                ],
+            }
+            for each in checked.suggestions
+        ],
+        "without_line": [_uncovered_as_json(each) for each in _without_line(checked)],
+    }
+
+
+def _uncovered_as_json(given: Uncovered) -> dict[str, Any]:
+    return {
+        "reason": given.reason.value,
+        "value": given.value,
+        "organisation": given.organisation,
+        "records": given.records,
+        "amounts": {currency: plain(amount) for currency, amount in given.amounts.items()},
+        "fix": given.fix,
+    }
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -7,7 +7,7 @@ A held record is a normal day, so it is a value (`Hold`), never an exception. Th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -69,6 +69,24 @@ class Reason(StrEnum):
     REFUSED_BY_XERO = "refused_by_xero"
     UNSETTLED = "unsettled"
     DAY_LIMIT = "day_limit"
+
+
+UNCOVERED = frozenset(
+    {
+        Reason.MISSING_ORGANISATION,
+        Reason.AMBIGUOUS_MAPPING,
+        Reason.MISSING_CONTACT,
+        Reason.CONTACT_ARCHIVED,
+        Reason.COMPANY_MERGED,
+        Reason.MISSING_ACCOUNT,
+        Reason.MISSING_ITEM,
+        Reason.MISSING_TRACKING,
+        Reason.MISSING_TAX,
+        Reason.MISSING_RATE,
+        Reason.CURRENCY_NOT_ENABLED,
+    }
+)
+"""Reasons that say: the tables, or Xero's lists that they name, do not cover a value of the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +220,7 @@ class Hold:
     `waits_on` names the lists of Xero whose change could cure it; they are renewed by each cycle in which the
     record is still held. Empty: the cure is on our side (a table, the policy) or in ConnectWise, and costs no call.
     `skip`: by policy nothing is to be done at all, so the record is skipped and nobody is asked.
+    `merged` are the problems of which this one was made; it is told as one and counted as each.
     """
 
     reason: Reason
@@ -210,11 +229,17 @@ class Hold:
     fix: str = ""
     waits_on: tuple[XeroList, ...] = ()
     skip: bool = False
+    merged: tuple[Hold, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         explanation = EXPLANATIONS[self.reason]
         object.__setattr__(self, "message", self.message or explanation.sentence)
         object.__setattr__(self, "fix", self.fix or explanation.cure)
+
+    @property
+    def problems(self) -> tuple[Hold, ...]:
+        """Each problem of the record on its own; where there is but one, that one."""
+        return self.merged or (self,)
 
 
 def merge(problems: Sequence[Hold]) -> Hold:
@@ -223,7 +248,7 @@ def merge(problems: Sequence[Hold]) -> Hold:
     Problems with the same cure count once: ten lines that need the same row are one problem to a bookkeeper.
     """
     distinct: dict[tuple[Reason, str], Hold] = {}
-    for problem in problems:
+    for problem in (each for hold in problems for each in hold.problems):
         distinct.setdefault((problem.reason, problem.fix), problem)
     first = problems[0]
     return Hold(
@@ -232,4 +257,5 @@ def merge(problems: Sequence[Hold]) -> Hold:
         " ".join(problem.message for problem in distinct.values()),
         "\n".join(dict.fromkeys(problem.fix for problem in distinct.values())),
         tuple(dict.fromkeys(name for problem in problems for name in problem.waits_on)),
+        merged=tuple(distinct.values()) if len(distinct) > 1 else (),
     )

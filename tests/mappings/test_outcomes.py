@@ -121,3 +121,16 @@ def test_problems_with_the_same_cure_count_once() -> None:
     other = Hold(Reason.MISSING_TAX, "b", "B.", "Fix a.")
     merged = merge([lines[0], other, lines[1], lines[2]])
     assert (merged.message, merged.fix) == ("Line 0. B.", "Fix a.")
+
+
+def test_what_was_merged_can_still_be_told_apart() -> None:
+    """Coverage counts each problem; one alone is its own, and merging twice loses and repeats nothing."""
+    first = Hold(Reason.MISSING_ACCOUNT, "a", "A.", "Fix a.", (XeroList.ACCOUNTS,))
+    second = Hold(Reason.MISSING_TAX, "b", "B.", "Fix b.")
+    third = Hold(Reason.MISSING_CONTACT, "c", "C.", "Fix c.")
+    assert first.problems == (first,)
+    assert merge([first, first]).problems == (first,)
+    assert merge([first, second]).problems == (first, second)
+    twice = merge([merge([first, second]), third, second])
+    assert twice.problems == (first, second, third)
+    assert (twice.message, twice.fix) == ("A. B. C.", "Fix a.\nFix b.\nFix c.")
