@@ -99,6 +99,8 @@ class _Story:
                 organisation.add_account(account["code"], account["name"], "REVENUE", tax_type=given["taxed"])
             offices = [place["name"] for place in self.data["location"] if place["organisation"] == name]
             organisation.add_tracking_category("Office", offices)
+            if "teams" in given:
+                organisation.add_tracking_category("Team", given["teams"])
             if "locked_days_after_start" in given:
                 self.lock_dates[name] = self.start + timedelta(days=given["locked_days_after_start"])
             self.organisations[name] = organisation
@@ -254,8 +256,11 @@ class _Story:
         numbers, ids = self.scenario.keys, self.scenario.invoices
         world = self.connectwise
         for given in self.data["cure"]:
-            lines = {name: given[name] for name in ("file", "line", "replaces") if name in given}
-            self.scenario.cures.append(Cure(numbers[given["trouble"]], given["says"], "tables", **lines))
+            number = numbers[given["trouble"]]
+            dated = str(world.record("invoice", ids[number])["date"])[:10]
+            line = given["line"].replace("{date}", dated)
+            cure = Cure(number, given["says"], "tables", given["file"], line, given.get("replaces", ""))
+            self.scenario.cures.append(cure)
 
         def add(key: str, where: Literal["connectwise", "xero"], says: str, act: Callable[[], object]) -> None:
             self.scenario.cures.append(Cure(numbers[key], says, where, act=act))
