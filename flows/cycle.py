@@ -30,6 +30,7 @@ from mappings.surroundings import Surroundings
 from mappings.xero import Document
 from tasks import posting
 from tasks.calls import Calls
+from tasks.contacts import settle_earlier as settle_contacts
 from tasks.contacts import with_contacts
 from tasks.cycle import Cycle, Entry
 from tasks.invoices import (
@@ -108,6 +109,7 @@ def run_cycle(cycle: Cycle, calls: Calls, selection: Selection) -> None:
 
 def _settle_earlier(cycle: Cycle) -> None:
     """What an interrupted cycle left open comes first: nothing new is written for a record in doubt."""
+    settle_contacts(cycle)
     in_doubt = list(requests.unsettled_ids(cycle.doors.audit, cycle.family))
     if not in_doubt:
         return

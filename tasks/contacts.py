@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from blocks.audit import requests
 from blocks.audit.contacts import remember_in
@@ -62,7 +63,6 @@ def _put_off(cycle: Cycle, document: Document, hold: Hold) -> Result:
 
 def _made(cycle: Cycle, wanted: Sequence[NewContact]) -> Made:
     """Make these contacts of one organisation. Raises LimitReached, Unreachable; what is open is settled later."""
-    _settle_earlier(cycle, wanted[0])
     made = _there(cycle, wanted)
     waiting = deque([[one for one in wanted if one.connectwise_id not in made]])
     while waiting:
@@ -143,20 +143,26 @@ def _looked_up(cycle: Cycle, request: Request) -> Made:
     return {one.connectwise_id: Hold(Reason.UNSETTLED) for one in wanted} | made
 
 
-def _settle_earlier(cycle: Cycle, like: NewContact) -> None:
-    """What an interrupted cycle left open here: sent again under its key while that lasts, else looked up."""
+def settle_earlier(cycle: Cycle) -> None:
+    """What an interrupted cycle left open: sent again under its key while that lasts, else looked up."""
+    organisations = {tenant_id: name for name, tenant_id in cycle.doors.tenants.items()}
     for request in requests.unsettled(cycle.doors.audit, NewContact.family):
-        if request.tenant_id != like.tenant_id:
-            continue
-        try:
-            if cycle.now() - request.stored_at < KEY_LASTS:
-                _answered(cycle, request, _sent(cycle, request))
-            else:
-                _looked_up(cycle, request)
-        except BatchRefused:
-            _settle(cycle, request, {}, "refused")
-        except FateUnknown:
+        organisation = organisations.get(request.tenant_id)
+        if organisation is not None:
+            cycle.reach(organisation, partial(_settle_one, cycle, organisation, request))
+
+
+def _settle_one(cycle: Cycle, organisation: str, request: Request) -> None:
+    cycle.lists.books([organisation])
+    try:
+        if cycle.now() - request.stored_at < KEY_LASTS:
+            _answered(cycle, request, _sent(cycle, request))
+        else:
             _looked_up(cycle, request)
+    except BatchRefused:
+        _settle(cycle, request, {}, "refused")
+    except FateUnknown:
+        _looked_up(cycle, request)
 
 
 def _there(cycle: Cycle, wanted: Sequence[NewContact]) -> Made:

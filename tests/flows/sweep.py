@@ -54,6 +54,10 @@ def first_act(world: World) -> None:
     world.write("accounts.csv", ACCOUNTS)
     world.connectwise.add_location("Hobart", id=13)
     world.connectwise.add_company("NEW", "Newcomer", account_number="NEW01")
+    # Sydney makes contacts that are missing, Perth waits for them.
+    world.policy('[organisation."Sydney".contacts]\ncreate = "create"\n')
+    world.connectwise.add_company("MADE", "Made To Order", account_number="MADE01")
+    world.add_invoice("40008", company="MADE")
     for number, place in (("40001", "Sydney"), ("40002", "Sydney"), ("41001", "Perth"), ("41002", "Perth")):
         world.add_invoice(number, location=place)
     contact = world.books.contacts.find("name", "acme pty ltd")[0].contact_id
@@ -87,6 +91,8 @@ def second_act(world: World) -> None:
     for organisation in world.xero.organisations.values():
         organisation.archive_account("260")
         organisation.archive_account("270")
+    world.connectwise.add_company("ALSO", "Also Made")
+    world.add_invoice("40014", company="ALSO")
     for number, place in (("40011", "Sydney"), ("41011", "Perth"), ("41012", "Perth")):
         world.add_invoice(number, location=place)
     world.add_invoice("40012", time=[], expenses=[{"amount": 50, "notes": "Taxi"}])
@@ -285,6 +291,7 @@ class Picture:
     """How things stand after a cycle: everything in Xero, which records are bound to what, and which ones wait."""
 
     xero: dict[str, Any]
+    contacts: dict[str, list[str]]
     bound: dict[int, str]
     waiting: frozenset[int]
     known: frozenset[int]
@@ -300,6 +307,10 @@ class Picture:
         records = world.rows(RECORDS)
         return cls(
             world.snapshot(),
+            {
+                organisation.name: sorted(each.name for each in organisation.contacts)
+                for organisation in world.xero.organisations.values()
+            },
             {row["connectwise_id"]: numbers.get(row["xero_id"], "nothing") for row in world.rows(BINDINGS)},
             frozenset(row["connectwise_id"] for row in records if row["outcome"] in WAITING),
             frozenset(row["connectwise_id"] for row in records),
@@ -320,7 +331,7 @@ class Picture:
                 for number in sorted(mine.keys() & theirs.keys())
                 if mine[number] != theirs[number]
             ]
-        for what in ("bound", "waiting", "known"):
+        for what in ("contacts", "bound", "waiting", "known"):
             if getattr(self, what) != getattr(other, what):
                 found.append(f"{what}: {getattr(other, what)} instead of {getattr(self, what)}")
         return found

@@ -19,6 +19,7 @@ from tests.flows.sweep import FAULTS, Case, Schema, Theatre
 ACTS = ("first", "later")
 DISTINCT = {
     "PUT Invoices": tuple(FAULTS),
+    "PUT Contacts": ("answer lost", "500 after the work", "503", "web page", "429 for the day"),
     "GET Invoices": ("answer lost", "503", "cut short", "429 for the day", "token expired"),
     "POST token": ("answer lost", "503", "cut short"),
 }
