@@ -10,27 +10,62 @@ from pathlib import Path
 
 import simplejson
 
-from mappings.connectwise import SourceInvoice, read_json
+from mappings.connectwise import (
+    Agreement,
+    CatalogItem,
+    Department,
+    Location,
+    Reference,
+    SourceInvoice,
+    TaxCode,
+    read_json,
+)
 from mappings.invoices import to_xero_invoice
 from mappings.outcomes import Hold
+from mappings.related import Related
 from mappings.surroundings import Surroundings, read_tables
-from tests.mappings.samples import SITE, SYDNEY, account, books, surroundings
+from tests.mappings.samples import SITE, SYDNEY, account, books, category, item, tax_rate
 
 FOLDER = Path(__file__).parent / "golden"
 NAMES = sorted(path.name.partition(".")[0] for path in FOLDER.glob("*.connectwise.json"))
 
 
+RELATED = Related(
+    tax_codes={
+        5: TaxCode(id=5, identifier="GST", taxes_services=True, taxes_expenses=True),
+        7: TaxCode(id=7, identifier="NY", taxes_expenses=True),
+    },
+    catalog_items={
+        311: CatalogItem(id=311, subcategory=Reference(id=43, name="Archive"), category=Reference(id=40, name="Cloud")),
+        312: CatalogItem(
+            id=312, subcategory=Reference(id=41, name="Microsoft 365"), category=Reference(id=40, name="Cloud")
+        ),
+        313: CatalogItem(id=313, subcategory=Reference(id=42, name="Azure"), category=Reference(id=40, name="Cloud")),
+    },
+    agreements={601: Agreement(id=601, type=Reference(id=8, name="Backup"))},
+    locations={14: Location(id=14, name="Parramatta")},
+    departments={22: Department(id=22, identifier="PROJ", name="Projects")},
+)
+"""What the documents point to: tax codes, places in the catalogue, an agreement's type, names of places."""
+
+
 def world() -> Surroundings:
     """The tables beside the documents, and the books of Sydney."""
-    revenue = [account(code) for code in ("200", "201", "203", "206", "260", "265")]
+    revenue = [account(code) for code in ("200", "201", "202", "203", "206", "260", "265")]
     liabilities = [account("860", kind="EXPENSE"), account("870", kind="LIABILITY", Type="CURRLIAB")]
-    usual = surroundings()
+    sydney = books(
+        accounts=[*revenue, *liabilities],
+        tax_rates=[tax_rate("OUTPUT", "10"), tax_rate("EXEMPTOUTPUT", "0"), tax_rate("TAX001", "8.875")],
+        currencies=("AUD", "NZD"),
+        items=[item("DOCK"), item("LEASE", SalesDetails={"AccountCode": "203"})],
+        tracking=[category("Region", "East", "West"), category("Team", "Service desk", "Projects")],
+    )
     return Surroundings(
         tables=read_tables({path.name: path.read_bytes() for path in (FOLDER / "tables").iterdir()}),
         tenants={"Sydney": SYDNEY},
-        books={"Sydney": books(accounts=[*revenue, *liabilities])},
+        books={"Sydney": sydney},
         site=SITE,
-        related=usual.related,
+        related=RELATED,
     )
 
 

@@ -12,13 +12,15 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from deployments.sandbox.wire import Request
 from deployments.sandbox.xero import Limits, SimulatedXero
+from deployments.sandbox.xero_books import TaxRate
+from mappings.connectwise import SourceInvoice
 from mappings.invoices import to_xero_invoice
-from mappings.outcomes import Hold
+from mappings.outcomes import Hold, Reason
 from mappings.xero import Document, Found, write_json
 from tests.mappings.goldens import NAMES, source, world
 from tests.mappings.samples import ACME, SYDNEY, cents, expense, invoice, mapped, product, time
@@ -37,6 +39,15 @@ class Poster:
         organisation.add_contact("Acme Pty Ltd", account_number="ACME01", contact_id=ACME)
         for code, name in MISSING.items():
             organisation.add_account(code, name, "REVENUE")
+        everything = frozenset({"Assets", "Equity", "Expenses", "Liabilities", "Revenue"})
+        organisation.tax_rates["TAX001"] = TaxRate(
+            "TAX001", "NY Sales Tax", Decimal("8.875"), everything, "ACTIVE", "OUTPUT"
+        )
+        organisation.add_currency("NZD")
+        organisation.add_item("DOCK", sales_price="1", sales_account="200", sales_tax="EXEMPTOUTPUT")
+        organisation.add_item("LEASE", sales_price="1", sales_account="203")
+        organisation.add_tracking_category("Region", ["East", "West"])
+        organisation.add_tracking_category("Team", ["Service desk", "Projects"])
         form = {"grant_type": "refresh_token", "refresh_token": "sandbox-refresh-0"}
         basic = base64.b64encode(b"sandbox-client:sandbox-secret").decode()
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Basic {basic}"}
@@ -65,6 +76,29 @@ def poster() -> Poster:
     return Poster()
 
 
+def taken(element: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What Xero made of each line: text, amount, tax, account, item and tracking."""
+    return [
+        (
+            line["Description"],
+            line["LineAmount"],
+            line["TaxAmount"],
+            line.get("AccountCode", ""),
+            line.get("ItemCode", ""),
+            {(one["Name"], one["Option"]) for one in line["Tracking"]},
+        )
+        for line in element["LineItems"]
+    ]
+
+
+def foreseen(document: Document) -> list[tuple[Any, ...]]:
+    """The same as predicted."""
+    return [
+        (line.description, line.amount, line.tax, line.account_code, line.item_code, set(line.tracking))
+        for line in document.lines
+    ]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_documents_are_accepted_at_the_predicted_total(poster: Poster, name: str) -> None:
     """Line by line: the amount, the tax, and every description as it was sent."""
@@ -72,37 +106,106 @@ def test_golden_documents_are_accepted_at_the_predicted_total(poster: Poster, na
     answer, element = poster.created(document)
     assert (answer.total, answer.status) == (document.total, document.status)
     assert (element["SubTotal"], element["TotalTax"]) == (document.subtotal, document.tax)
-    lines = [(line["Description"], line["LineAmount"], line["TaxAmount"]) for line in element["LineItems"]]
-    assert lines == [(line.description, line.amount, line.tax) for line in document.lines]
+    assert taken(element) == foreseen(document)
+    assert element["CurrencyRate"] == (document.currency_rate or 1)
 
 
-PRICE = st.decimals(Decimal(-99), Decimal(9999), allow_nan=False, allow_infinity=False, places=7)
-HOURS = st.decimals(Decimal(-2), Decimal(40), allow_nan=False, allow_infinity=False, places=4)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(
-    times=st.lists(st.tuples(HOURS, PRICE), max_size=4),
-    products=st.lists(st.tuples(st.integers(1, 5000), PRICE, st.booleans()), max_size=4),
-    expenses=st.lists(PRICE.map(cents), max_size=2),
-    off=st.integers(-3, 3),
+PRICE = st.decimals(Decimal(-99), Decimal(9999), allow_nan=False, allow_infinity=False, places=7) | st.just(Decimal(0))
+HOURS = st.decimals(Decimal(-2), Decimal(40), allow_nan=False, allow_infinity=False, places=4) | st.just(Decimal(0))
+FLAT = st.just(Decimal(0)) | st.decimals(Decimal(-500), Decimal(5000), allow_nan=False, allow_infinity=False, places=2)
+PEOPLE = st.sampled_from([None, {"id": 6, "identifier": "amoss"}, {"id": 9, "identifier": "nobody"}])
+PLACES = st.sampled_from([None, 14, 15])
+DEPARTMENTS = st.sampled_from([None, 22, 23])
+ITEMS = st.sampled_from(
+    [(301, "DOCK-USBC"), (311, "M365-ARCHIVE"), (312, "M365"), (313, "AZURE"), (321, "NB-14-LEASE"), (322, "DOCK-PRO")]
 )
+TEXT = st.text(max_size=20) | st.sampled_from(["=1+1", "x" * 4001, "😀" * 2100, "a\r\nb\x00", "שלום"])
+CODES = {5: (Decimal(10), True, True), 7: (Decimal("8.875"), False, True)}
+"""Tax code: its rate, and whether it taxes services and expenses (see the golden tables)."""
+DATED = {"2026-01-20": False, "2026-02-10": True, "2026-03-02": True, "2026-04-03": True, "2026-04-04": False}
+"""Dates of documents, and whether rates.csv has a rate for them that is not too old."""
+
+
+@st.composite
+def any_invoice(draw: st.DrawFn) -> tuple[SourceInvoice, int]:
+    """An invoice with every kind of line, and by how many cents its tax is not the sum times the rate."""
+    work = [
+        time(
+            draw(HOURS), draw(PRICE), number=n, notes=draw(TEXT), member=draw(PEOPLE), locationId=draw(PLACES),
+            businessUnitId=draw(DEPARTMENTS), billableOption=draw(st.sampled_from(["Billable", "NoCharge"])),
+        )
+        for n in range(draw(st.integers(0, 3)))
+    ]  # fmt: skip
+    sold = []
+    for n in range(draw(st.integers(0, 4))):
+        number, identifier = draw(ITEMS)
+        sold.append(
+            product(
+                draw(st.integers(-3, 5000)), draw(PRICE), number=n, taxableFlag=draw(st.booleans()),
+                customerDescription=draw(TEXT), catalogItem={"id": number, "identifier": identifier},
+                locationId=draw(PLACES), businessUnitId=draw(DEPARTMENTS),
+            )
+        )  # fmt: skip
+    spent = [
+        expense(cents(draw(PRICE)), number=n, member=draw(PEOPLE), locationId=draw(PLACES))
+        for n in range(draw(st.integers(0, 2)))
+    ]
+    for row in work:
+        if row["billableOption"] == "NoCharge":
+            row["extendedInvoiceAmount"] = Decimal(0)
+    flat = [
+        draw(FLAT)
+        for _ in ("agreementAmount", "serviceAdjustmentAmount", "previousProgressApplied", "downpaymentApplied")
+    ]
+    rows_make = sum((row["extendedInvoiceAmount"] for row in work), Decimal(0))
+    rows_make += sum((row["extPrice"] for row in sold), Decimal(0)) + sum(
+        (row["invoiceAmount"] for row in spent), Decimal(0)
+    )
+    # Negative lines are wanted, whole documents below zero are credit notes: a flat amount lifts most of them.
+    flat[0] += max(Decimal(0), -2 * (rows_make + flat[0] + flat[1] - flat[2] - flat[3]))
+    code, taxed = draw(st.sampled_from(sorted(CODES))), draw(st.booleans())
+    percent, services, costs = CODES[code]
+    billed = sum((row["extendedInvoiceAmount"] for row in work), flat[0] + flat[1] - flat[2] - flat[3])
+    paid_out = sum((row["invoiceAmount"] for row in spent), Decimal(0))
+    base = billed * services + paid_out * costs + sum(row["extPrice"] for row in sold if row["taxableFlag"])
+    off = draw(st.just(0) | st.integers(-3, 3))
+    tax = (cents(base * percent / 100) if taxed else Decimal(0)) + Decimal(off) / 100
+    source = invoice(
+        work, sold, spent, tax=tax, taxableFlag=taxed, taxCode={"id": code, "identifier": {5: "GST", 7: "NY"}[code]},
+        agreementAmount=flat[0], serviceAdjustmentAmount=flat[1], previousProgressApplied=flat[2],
+        downpaymentApplied=flat[3], agreement=draw(st.sampled_from([None, {"id": 601}])),
+        currency={"currencyCode": draw(st.sampled_from(["AUD", "NZD"]))},
+        date=f"{draw(st.sampled_from(sorted(DATED)))}T00:00:00Z", dueDate=None,
+        department=draw(st.sampled_from([None, {"id": 21, "identifier": "SERV", "name": "Services"}])),
+    )  # fmt: skip
+    return source, off
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None)
+@given(any_invoice())
 def test_any_mapped_document_is_accepted_at_the_predicted_total(
-    poster: Poster,
-    times: list[tuple[Decimal, Decimal]],
-    products: list[tuple[int, Decimal, bool]],
-    expenses: list[Decimal],
-    off: int,
+    poster: Poster, drawn: tuple[SourceInvoice, int]
 ) -> None:
-    """Fine prices, negative rows, several rates, tax that is a few cents off: equal to the cent, or held."""
-    work = [time(hours, rate, number=n) for n, (hours, rate) in enumerate(times)]
-    sold = [product(number, price, number=n, taxableFlag=taxed) for n, (number, price, taxed) in enumerate(products)]
-    spent = [expense(amount, number=n) for n, amount in enumerate(expenses)]
-    taxed = sum((row["extendedInvoiceAmount"] for row in work), sum(expenses, Decimal(0)))
-    taxed += sum((row["extPrice"] for row in sold if row["taxableFlag"]), Decimal(0))
-    record = invoice(work, sold, spent, tax=cents(taxed / 10) + Decimal(off) / 100)
+    """Items, tracking, currencies, several rates, lines of nothing and less: equal to the cent, or held for a reason.
+
+    Held means: no rate for that day, or tax that is off by more than a cent per taxable line.
+    """
+    record, off = drawn
+    assume(record.header.total >= 0)
     result = to_xero_invoice(record, world())
-    if isinstance(result, Hold) or result.total < 0:
+    foreign = record.header.currency.currency_code != "AUD"
+    if foreign and not DATED[record.header.date.isoformat()]:
+        assert isinstance(result, Hold)
+        assert result.reason is Reason.MISSING_RATE
         return
-    answer, _ = poster.created(result)
+    if isinstance(result, Hold):
+        assert result.reason is Reason.TAX_DIFFERS
+        assert off
+        return
+    answer, element = poster.created(result)
     assert answer.total == result.total == cents(record.header.total)
+    assert (element["SubTotal"], element["TotalTax"]) == (cents(record.header.subtotal), cents(record.header.sales_tax))
+    assert taken(element) == foreseen(result)
+    assert answer.currency == record.header.currency.currency_code
+    assert element["CurrencyRate"] == (result.currency_rate or 1)
+    assert (result.currency_rate is not None) is foreign
