@@ -128,6 +128,30 @@ def test_a_blank_option_is_deliberately_none(tracking: World) -> None:
     assert tracked(tracking, "40001") == [{"Region": "Mainland"}]
 
 
+def test_what_a_line_is_and_who_did_it_come_before_where(tracking: World) -> None:
+    """Category or work type, then staff, then department; the catalogue is read for it, and only for products."""
+    tracking.connectwise.add_catalog_item("MAIL", category="Cloud", subcategory="Licences", price=Decimal(7))
+    tracking.policy('[tracking]\nunmapped = "leave_out"')
+    tracking.write("tracking.csv", TRACKING)
+    for source, value, option in (
+        ("category", "Cloud", "Delivery"), ("category", "Tolls", "Delivery"), ("work_type", "Project", "Delivery"),
+        ("staff", "tom", "Delivery"), ("department", "", "Support"),
+    ):  # fmt: skip
+        tracking.paste("tracking.csv", f",sales,{source},{value},Team,{option}")
+    tracking.add_invoice(
+        "40001",
+        department="Service Desk",
+        time=[HOUR | {"workType": "Project", "member": "jane"}, HOUR | {"member": "tom"}, HOUR | {"member": "jane"}],
+        expenses=[{"type": "Tolls", "amount": 5}, {"type": "Meals", "amount": 5}],
+        products=[{"catalogItem": "MAIL"}, {"price": 3}],
+    )
+    with tracking.watching() as seen:
+        tracking.cycle()
+    teams = [line["Team"] for line in tracked(tracking, "40001")]
+    assert teams == ["Delivery", "Delivery", "Support", "Delivery", "Support", "Delivery", "Support"]
+    assert seen.connectwise.count("GET /procurement/catalog") == 1
+
+
 def test_a_value_without_a_row_holds_and_the_pasted_line_lands_exactly_those_invoices(tracking: World) -> None:
     """What is told is one line to paste; while it is not, cycles are idle; then nothing but the write is called."""
     tracking.connectwise.add_department("Cabling")
@@ -373,6 +397,34 @@ def test_a_rate_that_is_missing_or_too_old_holds_until_its_line_is_pasted(
         assert abroad.outcomes(abroad.cycle()) == {"40001": "posted", "40002": "unchanged"}
     assert seen.connectwise == ONE_READ and seen.xero == WRITTEN
     assert rate(abroad, "40001") == Decimal("0.6543")
+
+
+def test_every_missing_row_is_told_at_once_and_all_of_them_are_needed(abroad: World) -> None:
+    """Two causes, one line to paste for each; one of them alone frees nothing, and costs nothing."""
+    abroad.books.add_tracking_category("Team", ["Support"])
+    abroad.write("tracking.csv", f"{TRACKING},sales,location,Perth,Team,Support\n")
+    abroad.write("rates.csv", RATES)
+    bill(abroad, "40001", "Sydney", "USD")
+    assert abroad.outcomes(abroad.cycle())["40001"].startswith("held: missing_")
+    rate_line, tracking_line = abroad.exceptions()[0]["fix"].splitlines()
+    assert rate_line.startswith("Add to rates.csv: USD,AUD,2026-03-02,")
+    assert tracking_line.startswith("Add to tracking.csv: Sydney,sales,location,Sydney,")
+    abroad.paste("rates.csv", "USD,AUD,2026-03-02,0.65")
+    with abroad.later().watching() as seen:
+        assert abroad.outcomes(abroad.cycle()) == {"40001": "held: missing_tracking"}
+    assert seen.idle
+    abroad.paste("tracking.csv", "Sydney,sales,location,Sydney,Team,Support")
+    assert outcomes(abroad) == {"40001": "posted"}
+
+
+def test_xeros_own_rate_is_taken_only_where_policy_says_so_and_the_record_says_that(abroad: World) -> None:
+    """No rate is sent, and what Xero made of it is Xero's."""
+    abroad.policy('[currency]\nsource = "xero_day_rate"')
+    abroad.books.set_day_rate("USD", "0.6777")
+    bill(abroad, "40001", "Sydney", "USD")
+    abroad.cycle()
+    assert rate(abroad, "40001") == Decimal("0.6777")
+    assert "Xero's rate of the day" in abroad.rows(OUTCOMES)[0]["rows_used"]
 
 
 def custom(value: Any, caption: str = "Exchange Rate") -> list[dict[str, Any]]:
