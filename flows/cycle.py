@@ -454,6 +454,7 @@ def _surroundings(cycle: Cycle, entries: Sequence[Entry]) -> Surroundings:
         site=cycle.doors.site,
         related=cycle.lists.related(wanted | for_routing(sources, tables.policy, tables.organisations)),
         known_contacts=contacts.known(cycle.doors.audit, _companies(sources)),
+        namesakes=cycle.lists.namesakes(sources),
     )
 
 
@@ -467,9 +468,10 @@ def _routed(cycle: Cycle, entries: Sequence[Entry]) -> dict[int, str]:
     """The organisation of each record; '' where there is none."""
     sources = [entry.source for entry in entries if entry.source is not None]
     related = cycle.lists.related(for_routing(sources, cycle.tables.policy, cycle.tables.organisations))
+    namesakes = cycle.lists.namesakes(sources)
     routed: dict[int, str] = {}
     for entry in entries:
-        found = organisation_of(entry.source, cycle.tables, related) if entry.source is not None else None
+        found = organisation_of(entry.source, cycle.tables, related, namesakes) if entry.source is not None else None
         routed[entry.connectwise_id] = found[0] if isinstance(found, tuple) else ""
     return routed
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 from mappings.csv_tables import NOTHING, AmbiguousRows, Row, Table, Value
 from mappings.lines import Draft, place_cents
 from mappings.money import ZERO, plain, total
+from mappings.namesakes import Namesakes, several
 from mappings.outcomes import Hold, Reason, XeroList
 from mappings.policy import Decisions
 from mappings.related import Related
@@ -34,6 +35,7 @@ class Coding:
     books: Books
     decisions: Decisions
     related: Related
+    namesakes: Namesakes = field(default_factory=dict)
     tax_code: Value = NOTHING
     department: Value = NOTHING
     location: Value = NOTHING
@@ -197,7 +199,10 @@ class Coding:
             self.decisions.tracking.unmapped,
             self.books,
         )
-        self.rows += found.rows
+        for row in found.rows:
+            self.rows.append(row)
+            if doubt := several(row, {"value": row.values["source"]}, self.namesakes):
+                self.problems.append(doubt)
         self.problems += found.problems
         return tuple(found.options)
 
@@ -232,6 +237,8 @@ class Coding:
             )
             return None
         self.rows.append(row)
+        if "tax_code" in wanted and (doubt := several(row, {"tax_code": "tax_code"}, self.namesakes)):
+            self.problems.append(doubt)
         return row
 
     def _missing(self, reason: Reason, value: str, waits_on: XeroList, message: str, fix: str) -> None:

@@ -132,7 +132,7 @@ class Value:
         if self == NOTHING:
             return (NONE,)
         if self.id is None:
-            return tuple(_cell(text) for text in self.texts if _fold(text) != NONE)
+            return tuple(_cell(text) for text in self.texts if fold_cell(text) != NONE)
         return (str(self.id), *filter(None, map(_spelling, self.texts)))
 
     def shown(self) -> str:
@@ -208,7 +208,7 @@ class Table:
         if asked not in self._named:
             cells = {name: (ANY, *value.cells()) for name, value in wanted.items()}
             self._named[asked] = frozenset(
-                _fold(row.values[column])
+                fold_cell(row.values[column])
                 for row in self.rows
                 if all(_cell(row.values[name]) in fitting for name, fitting in cells.items())
             )
@@ -365,24 +365,26 @@ def _read_row(layout: Layout, header: list[str], cells: list[str], number: int) 
     return Row(layout.file, number, values)
 
 
-def _fold(text: str) -> str:
+def fold_cell(text: str) -> str:
+    """Text as cells are compared: case and runs of blanks do not count."""
     return " ".join(text.casefold().split())
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Whether a cell means an id: digits and nothing else."""
     return text.isascii() and text.isdigit()
 
 
 def _spelling(text: str) -> str:
     """The cell that means this text; '' for what means something else there: an id, anything, or nothing."""
-    folded = _fold(text)
-    return "" if folded in ("*", NONE) or _is_id(folded) else folded
+    folded = fold_cell(text)
+    return "" if folded in ("*", NONE) or is_id(folded) else folded
 
 
 def _cell(text: str) -> str:
     text = text.strip()
     if text in ("", "*"):
         return ANY
-    if _is_id(text):
+    if is_id(text):
         return text.lstrip("0") or "0"
-    return _fold(text)
+    return fold_cell(text)

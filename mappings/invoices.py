@@ -10,6 +10,7 @@ from mappings.connectwise import Invoice, SourceInvoice
 from mappings.csv_tables import NOTHING, AmbiguousRows, Row, Value
 from mappings.lines import Taxability, clean, drafts_of
 from mappings.money import to_cents
+from mappings.namesakes import Namesakes, several
 from mappings.outcomes import Hold, Reason, XeroList, merge
 from mappings.policy import filled
 from mappings.rates import Rate, rate_for
@@ -27,11 +28,19 @@ def is_credit(header: Invoice) -> bool:
     return to_cents(header.total) < 0
 
 
-def organisation_of(source: SourceInvoice, tables: Tables, related: Related) -> tuple[str, Row] | Hold:
+ROUTING_COLUMNS = {name: name for name in ("location", "department", "company", "staff")}
+"""Columns of organisations.csv that name records of ConnectWise."""
+
+
+def organisation_of(
+    source: SourceInvoice, tables: Tables, related: Related, namesakes: Namesakes
+) -> tuple[str, Row] | Hold:
     """The organisation that organisations.csv routes this record to, and the row that did it."""
     routes: list[tuple[str, Row]] = []
     for staff in _staff(source, tables, related):
         route = _route(source, tables, staff)
+        if not isinstance(route, Hold):
+            route = several(route[1], ROUTING_COLUMNS, namesakes) or route
         if isinstance(route, Hold):
             return route
         routes.append(route)
@@ -92,7 +101,7 @@ def to_xero_invoice(source: SourceInvoice, surroundings: Surroundings) -> Docume
     All amounts are in the invoice's own currency. The totals of the result are what Xero will compute; they equal
     the header's to the cent, or the record is held.
     """
-    routed = organisation_of(source, surroundings.tables, surroundings.related)
+    routed = organisation_of(source, surroundings.tables, surroundings.related, surroundings.namesakes)
     if isinstance(routed, Hold):
         return routed
     organisation, routing_row = routed
@@ -324,6 +333,8 @@ class _Mapping:
         contact, row = found
         if row is not None:
             self.rows.append(row)
+            if doubt := several(row, {"company": "company"}, self.surroundings.namesakes):
+                self.problems.append(doubt)
         else:
             self.learnt = company.id or 0
         return contact
@@ -347,6 +358,7 @@ class _Mapping:
             self.books,
             self.decisions,
             self.related,
+            self.surroundings.namesakes,
             tax_code=Value.of(header.tax_code),
             department=Value.of(header.department, header.department_id),
             location=Value.of(header.location, header.location_id),

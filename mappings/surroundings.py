@@ -22,6 +22,7 @@ from mappings.csv_tables import (
     read_table,
 )
 from mappings.links import ConnectWiseSite
+from mappings.namesakes import Namesakes
 from mappings.policy import FILE as POLICY_FILE
 from mappings.policy import Policy, read_policy
 from mappings.rates import RateTable, read_rates
@@ -50,7 +51,8 @@ class Tables:
 class Surroundings:
     """Everything beside the record itself that decides what it becomes. No part of it does I/O.
 
-    `known_contacts`: the contact that a company had before, by tenant and the company's id.
+    `known_contacts`: the contact that a company had before, by tenant and the company's id. `namesakes`: texts that
+    mean several records of ConnectWise.
     """
 
     tables: Tables
@@ -59,6 +61,7 @@ class Surroundings:
     site: ConnectWiseSite
     related: Related = field(default_factory=Related)
     known_contacts: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    namesakes: Namesakes = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -69,6 +72,7 @@ class Surroundings:
         for each in fields(self.related):
             digest.update(repr(sorted(getattr(self.related, each.name).items())).encode())
         digest.update(repr(sorted(self.known_contacts.items())).encode())
+        digest.update(repr(sorted(self.namesakes.items())).encode())
         digest.update(repr(self.site).encode())
         return digest.hexdigest()
 

@@ -22,8 +22,10 @@ from mappings.connectwise import (
     Department,
     Location,
     SalesOrder,
+    SourceInvoice,
     TaxCode,
 )
+from mappings.namesakes import Names, Namesakes, names_of, namesakes_in
 from mappings.outcomes import XeroList
 from mappings.related import Related, Wanted
 from mappings.surroundings import Tables
@@ -65,6 +67,8 @@ class Lists:
         self._books: dict[str, Books] = {}
         self._tax_codes: dict[int, TaxCode] | None = None
         self._by_ids: dict[type[ConnectWiseRecord], dict[int, Any]] = {}
+        self._names: Names | None = None
+        self._namesakes: Namesakes = {}
         self._searched: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
@@ -171,6 +175,24 @@ class Lists:
             locations=self._by_id(Location, wanted.locations),
             departments=self._by_id(Department, wanted.departments),
         )
+
+    def namesakes(self, sources: Iterable[SourceInvoice]) -> Namesakes:
+        """Which texts mean several records of ConnectWise, by all that was ever seen, these invoices included."""
+        if self._names is None:
+            known = kept_lists.kept(self._doors.audit, CONNECTWISE, "names")
+            read = json.loads(known.text) if known else {}
+            self._names = {kind: {int(n): tuple(texts) for n, texts in ids.items()} for kind, ids in read.items()}
+            self._namesakes = namesakes_in(self._names)
+        changed = False
+        for kind, records in names_of(sources).items():
+            here = self._names.setdefault(kind, {})
+            if not records.items() <= here.items():
+                here |= records
+                changed = True
+        if changed:
+            self._namesakes = namesakes_in(self._names)
+            self._keep(CONNECTWISE, "names", _dump(self._names), self._doors.clock())
+        return self._namesakes
 
     def _by_id(self, record: type[Kept], ids: Iterable[int]) -> dict[int, Kept]:
         """Records of one list by id, each read once a day."""

@@ -239,3 +239,26 @@ def test_the_days_limit_puts_contacts_and_their_invoices_off(world: World) -> No
     assert world.outcomes(world.cycle()) == {"40001": "deferred: day_limit"}
     world.to_xero.plan = lambda _request, _number: None
     assert world.outcomes(world.later(days=1).cycle())["40001"] == "posted"
+
+
+# Two customers of one name
+
+
+def test_a_name_in_a_table_that_means_two_companies_holds_both(world: World) -> None:
+    """Also when the second one comes along later; an id in the cell settles it."""
+    world.connectwise.add_company("TWIN1", "Twin Pty Ltd", account_number="T1", id=701)
+    world.connectwise.add_company("TWIN2", "Twin Pty Ltd", account_number="T2", id=702)
+    world.books.add_contact("Twin East")
+    head = "organisation,role,company,contact_id,account_number,contact_name\n"
+    world.write("contacts.csv", f"{head},customer,Twin Pty Ltd,,,Twin East\n")
+    world.add_invoice("40001", company="TWIN1")
+    assert world.outcomes(world.cycle()) == {"40001": "posted"}
+    world.add_invoice("40002", company="TWIN1")
+    world.add_invoice("40003", company="TWIN2")
+    held = world.outcomes(world.later().cycle())
+    assert {held["40002"], held["40003"]} == {"held: ambiguous_mapping"}
+    assert "several bear that name (ids 701 and 702)" in world.exceptions()[0]["message"]
+    world.write("contacts.csv", f"{head},customer,701,,,Twin East\n")
+    told = world.outcomes(world.later().cycle())
+    assert (told["40002"], told["40003"]) == ("posted", "held: missing_contact")
+    assert contact_of(world, "40002") == "Twin East"

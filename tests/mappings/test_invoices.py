@@ -257,7 +257,7 @@ def test_a_record_is_routed_by_any_of_its_columns(row: str, fields: dict[str, An
     """Location, department, company, staff of the first time entry, and the tag in the custom field of the policy."""
     rows = [time(number=9002, member={"id": 2, "name": "Tom"}), time(number=9001, member={"id": 1, "name": "Ada"})]
     world = tables({"organisations.csv": ROUTES + row, "policy.toml": '[routing]\ntag_field = "Books"\n'})
-    found = organisation_of(invoice(rows, **fields), world, Related())
+    found = organisation_of(invoice(rows, **fields), world, Related(), {})
     assert not isinstance(found, Hold)
     assert found[0] == "Sydney"
 
@@ -277,7 +277,7 @@ def test_the_tag_is_in_the_custom_field_that_policy_names(fields: list[dict[str,
     """By its caption; another field, or an empty one, is no tag."""
     rows = ROUTES + ",,,,North,Sydney\n,,,,(none),Melbourne\n"
     world = tables({"organisations.csv": rows, "policy.toml": '[routing]\ntag_field = "Books"\n'})
-    found = organisation_of(invoice([time()], customFields=fields), world, Related())
+    found = organisation_of(invoice([time()], customFields=fields), world, Related(), {})
     assert not isinstance(found, Hold)
     assert found[0] == ("Sydney" if fits else "Melbourne")
 
@@ -285,7 +285,7 @@ def test_the_tag_is_in_the_custom_field_that_policy_names(fields: list[dict[str,
 def test_without_a_tag_field_nothing_is_a_tag() -> None:
     """Not even a custom field without a caption."""
     world = tables({"organisations.csv": ROUTES + ",,,,North,Sydney\n,,,,(none),Melbourne\n"})
-    found = organisation_of(invoice([time()], customFields=[{"caption": "", "value": "North"}]), world, Related())
+    found = organisation_of(invoice([time()], customFields=[{"caption": "", "value": "North"}]), world, Related(), {})
     assert not isinstance(found, Hold)
     assert found[0] == "Melbourne"
 
@@ -294,7 +294,7 @@ def test_without_a_tag_field_nothing_is_a_tag() -> None:
 def test_without_time_or_tag_those_columns_hold_nothing(staff: str) -> None:
     """A row for a person or a tag does not fit an invoice of products."""
     world = tables({"organisations.csv": f"{ROUTES},,,{staff or '(none)'},(none),Sydney\n"})
-    result = organisation_of(invoice([], [product()]), world, Related())
+    result = organisation_of(invoice([], [product()]), world, Related(), {})
     assert isinstance(result, Hold) is bool(staff)
 
 
@@ -310,7 +310,7 @@ def routed(
     """The organisation by a rule for staff, or why there is none."""
     world = tables({"organisations.csv": csv, "policy.toml": f'[routing]\nstaff = "{rule}"\n'})
     related = Related(sales_orders={order.id: order for order in orders or ()})
-    found = organisation_of(invoice(rows, **fields), world, related)
+    found = organisation_of(invoice(rows, **fields), world, related, {})
     return found if isinstance(found, Hold) else found[0]
 
 
