@@ -200,7 +200,7 @@ def suggestions(console: Console, checked: Checked) -> None:
         return
     for file, found in groupby(sorted(checked.suggestions, key=lambda one: one.file), key=lambda one: one.file):
         lines = list(found)
-        console.print(f"[bold]{file}[/bold], columns {lines[0].header}:")
+        console.print(f"[bold]{file}[/bold], columns {escape(lines[0].header)}:", soft_wrap=True)
         for line in dict.fromkeys(each.line for each in lines):
             console.print(line, markup=False, soft_wrap=True, style="green")
         for each in lines:
@@ -273,3 +273,12 @@ def _uncovered_as_json(given: Uncovered) -> dict[str, Any]:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def outcome(console: Console, each: Mapping[str, Any]) -> None:
+    """How a record ended in one cycle, and which rows of the tables decided it."""
+    parts = [each["organisation"], f"{each['amount']} {each['currency']}".strip(), each["reason"], each["message"]]
+    told = " · ".join(part for part in parts if part)
+    console.print(f"{each['at']}  {each['reference']} {each['outcome']}  {told}", markup=False)
+    for row in each["rows"]:
+        console.print(f"    {row}", markup=False)
