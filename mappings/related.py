@@ -80,11 +80,7 @@ def for_mapping(sources: Iterable[SourceInvoice], policy: Policy, accounts: Tabl
     named = tracking.named("source")
     used = set(SOURCES) if named & {"", "*"} else named
     by_category = {
-        kind: any(
-            row.values["category"] not in ("", "*") and row.values["kind"].casefold() in ("", "*", kind)
-            for row in accounts.rows
-        )
-        for kind in ("product", "agreement")
+        kind: bool(accounts.named("category", kind=Value.text(kind)) - {"", "*"}) for kind in ("product", "agreement")
     }
     by_field = "custom_field" in {one.currency.source for one in (policy, *policy.organisation.values())}
     captions = {one.currency.field for one in (policy, *policy.organisation.values())}

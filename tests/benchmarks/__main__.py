@@ -1,6 +1,7 @@
-"""`python -m tests.benchmarks`: what a cycle of ours costs, beside a bare loop that does the same work.
+"""`python -m tests.benchmarks`: what a cycle of ours costs, beside a bare loop that does the same work, and what
+mapping alone costs, with short and with long tables.
 
-Prints one table; nothing here passes or fails by time. It fails when the books of two competitors differ.
+Prints tables; nothing here passes or fails by time. It fails when the books of two competitors differ.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import platform
 import sqlite3
 import sys
 import tempfile
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,6 +26,7 @@ from rich.table import Table
 
 from tests.benchmarks import processes
 from tests.benchmarks.client import Cost, Task
+from tests.benchmarks.mapping import Speed, Work
 from tests.benchmarks.world import Size
 
 KINDS = {"bare": "bare loop", "plain": "ours, plain calls", "prefect": "ours, Prefect flow"}
@@ -31,6 +34,8 @@ CYCLES = ("first", "idle")
 SLOW = (0.05, 0.15)
 NONE = (0.0, 0.0)
 PER_MINUTE = 60
+TABLE_ROWS = (10, 1_000, 100_000)
+VALUES = {False: "the same few thousand values", True: "a new company and item in each"}
 
 
 @dataclass(frozen=True)
@@ -71,31 +76,40 @@ def main(arguments: list[str]) -> int:
     if asked.large:
         sizes.append(Size(50_000))
     found: dict[Case, list[Figures]] = {}
-    with tempfile.TemporaryDirectory(prefix="tieout-bench-") as name:
+    speeds = _mapping_alone(asked.mapping, console) if asked.mapping else {}
+    limits: dict[str, float] | None = None
+    with tempfile.TemporaryDirectory(prefix="tieout-bench-") as name, ExitStack() as running:
         folder = Path(name)
-        with processes.prefect_server(folder):
-            for size in sizes:
-                repeats = 1 if size.invoices > 5_000 else asked.repeat
-                books: dict[str, str] = {}
-                for turn in range(repeats):
-                    # Each begins in turn, so that none profits from its place.
-                    for kind in [*asked.kinds[turn % len(asked.kinds) :], *asked.kinds[: turn % len(asked.kinds)]]:
-                        _progress(console, size, kind, turn, repeats)
-                        for case, figures in _round(size, kind, folder, books):
-                            found.setdefault(case, []).append(figures)
-                if len(set(books.values())) > 1:
-                    raise BooksDiffer(f"the books of {', '.join(books)} differ at {size}")
-            limits = _under_limits(folder, console) if asked.limits else None
+        if sizes or asked.limits:
+            running.enter_context(processes.prefect_server(folder))
+        for size in sizes:
+            repeats = 1 if size.invoices > 5_000 else asked.repeat
+            books: dict[str, str] = {}
+            for turn in range(repeats):
+                # Each begins in turn, so that none profits from its place.
+                for kind in [*asked.kinds[turn % len(asked.kinds) :], *asked.kinds[: turn % len(asked.kinds)]]:
+                    _progress(console, size, kind, turn, repeats)
+                    for case, figures in _round(size, kind, folder, books):
+                        found.setdefault(case, []).append(figures)
+            if len(set(books.values())) > 1:
+                raise BooksDiffer(f"the books of {', '.join(books)} differ at {size}")
+        if asked.limits:
+            limits = _under_limits(folder, console)
     medians = {case: _median(all_of) for case, all_of in found.items()}
-    _print(console, medians, {case: len(all_of) for case, all_of in found.items()}, limits)
+    if medians or limits:
+        _print(console, medians, {case: len(all_of) for case, all_of in found.items()}, limits)
+    if speeds:
+        _print_mapping(console, speeds)
     if asked.json:
-        Path(asked.json).write_text(json.dumps(_as_json(medians, found, limits), indent=1) + "\n", encoding="utf-8")
+        told = _as_json(medians, found, limits) | {"mapping": [asdict(work) | asdict(speeds[work]) for work in speeds]}
+        Path(asked.json).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--invoices", type=int, nargs="+", default=[500, 5_000], help="how many in each world")
+    parser.add_argument("--invoices", type=int, nargs="*", default=[500, 5_000], help="how many in each world")
+    parser.add_argument("--mapping", type=int, default=50_000, help="how many to map in memory; 0 leaves that out")
     parser.add_argument("--large", action="store_true", help="also 50,000 invoices, once, without latency")
     parser.add_argument("--limits", action="store_true", help="also 5,000 under 60 calls a minute (takes minutes)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each case; the table shows medians")
@@ -213,6 +227,40 @@ def _under_limits(folder: Path, console: Console) -> dict[str, float]:
     (_, figures), _idle = _round(size, "prefect", folder, {})
     floor = 60.0 * ((figures.xero - 1) // PER_MINUTE)
     return asdict(figures) | {"floor": floor, "ratio": figures.wall / floor}
+
+
+def _mapping_alone(records: int, console: Console) -> dict[Work, Speed]:
+    """The same records with tables of each length, in a process each; longer tables must not change a document."""
+    speeds: dict[Work, Speed] = {}
+    for new in VALUES:
+        for rows in TABLE_ROWS:
+            if console.is_terminal:
+                console.print(f"mapping {records:,} invoices with tables of {rows:,} rows", style="dim")
+            else:
+                print(f"mapping {records:,} invoices with tables of {rows:,} rows", file=sys.stderr, flush=True)
+            work = Work(records, rows, new)
+            speeds[work] = processes.mapped(work)
+    if len({speed.documents for speed in speeds.values()}) > len(VALUES):
+        raise BooksDiffer("the length of the tables changed what was mapped")
+    return speeds
+
+
+def _print_mapping(console: Console, speeds: dict[Work, Speed]) -> None:
+    records = next(iter(speeds)).records
+    table = Table(title=f"Mapping alone: {records:,} invoices of three lines, in memory", title_justify="left")
+    for column in ("rows in each table", *(f"{rows:,}" for rows in TABLE_ROWS)):
+        table.add_column(column, justify="left" if column == "rows in each table" else "right", no_wrap=True)
+    for new, name in VALUES.items():
+        these = [speeds[Work(records, rows, new)] for rows in TABLE_ROWS]
+        table.add_section()
+        table.add_row(name, *[""] * len(these), style="bold")
+        table.add_row("  records a second", *(f"{records / speed.wall:,.0f}" for speed in these))
+        table.add_row("  CPU microseconds a record", *(f"{1e6 * speed.cpu / records:.0f}" for speed in these))
+        table.add_row("  peak MB before the first record", *(f"{speed.before / 1e6:.0f}" for speed in these))
+        table.add_row("  peak MB", *(f"{speed.peak / 1e6:.0f}" for speed in these))
+        table.add_row("  seconds to read the tables", *(f"{speed.reading:.2f}" for speed in these))
+    console.print(table)
+    console.print(f"{conditions()}. One run each; five tables of that length; records are made outside the figures.")
 
 
 def _situation(size: Size) -> str:

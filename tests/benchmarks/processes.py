@@ -14,6 +14,7 @@ from typing import Any
 
 from deployments import server
 from tests.benchmarks.client import Cost, Task
+from tests.benchmarks.mapping import Speed, Work
 from tests.benchmarks.world import Size
 
 PROJECT = Path(__file__).parents[2]
@@ -79,6 +80,15 @@ def measured(kind: str, task: Task, folder: Path) -> tuple[Cost, float]:
     if process.returncode:
         raise RuntimeError(f"the {kind} cycle failed:\n{said.read_text(encoding='utf-8')[-4000:]}\n{answer[-4000:]}")
     return Cost(**json.loads(answer.splitlines()[-1])), used.ru_utime + used.ru_stime
+
+
+def mapped(work: Work) -> Speed:
+    """Map so many records in a process of its own."""
+    command = [sys.executable, "-m", "tests.benchmarks.mapping", json.dumps(asdict(work))]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the mapping failed:\n{done.stderr[-4000:]}")
+    return Speed(**json.loads(done.stdout))
 
 
 @contextmanager
