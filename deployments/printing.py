@@ -21,9 +21,12 @@ from mappings.table_checks import Severity
 if TYPE_CHECKING:
     from flows.checking import Checked
     from mappings.coverage import Uncovered
+    from mappings.suggestions import Suggestion
 
 WIDE = 160
 """Columns where the output goes into a pipe or a file, and nobody's window is to be filled."""
+MOST_VALUES = 5
+"""Values that are named under one suggested line; a catalogue may have hundreds."""
 
 
 def out() -> Console:
@@ -170,11 +173,9 @@ def check(console: Console, checked: Checked) -> None:
     console.print(f"Rows: {_counted(problems, 'problem')}, {_counted(notes, 'note')}.")
     looked = f"{_counted(checked.records, 'record')} dated {checked.since} or later"
     if not checked.uncovered:
-        console.print(f"Coverage: every value of {looked} has what it needs.")
+        console.print(f"Coverage: {looked}, every value covered.")
         return
-    console.print(
-        f"Coverage: {_counted(len(checked.uncovered), 'value')} of {looked} have no row, or lack something in Xero:"
-    )
+    console.print(f"Coverage: {looked}, {_counted(len(checked.uncovered), 'value')} not covered.")
     for value in checked.uncovered:
         _uncovered(console, value)
     console.print("\n`tieout mappings suggest` shows the lines to paste, filled in as far as the names in Xero allow.")
@@ -196,24 +197,33 @@ def _waiting(given: Uncovered) -> str:
 def suggestions(console: Console, checked: Checked) -> None:
     """Lines to paste, a block per file that can be copied as it stands, and below it what each of them is about."""
     if not checked.uncovered:
-        console.print(f"Every value of {_counted(checked.records, 'record')} has what it needs; nothing to paste.")
+        console.print(f"{_counted(checked.records, 'record')}, every value covered: nothing to paste.")
         return
     for file, found in groupby(sorted(checked.suggestions, key=lambda one: one.file), key=lambda one: one.file):
-        lines = list(found)
-        console.print(f"[bold]{file}[/bold], columns {escape(lines[0].header)}:", soft_wrap=True)
-        for line in dict.fromkeys(each.line for each in lines):
+        by_line: dict[str, list[Suggestion]] = {}
+        for each in found:
+            by_line.setdefault(each.line, []).append(each)
+            header = each.header
+        console.print(f"[bold]{file}[/bold], columns {escape(header)}:", soft_wrap=True)
+        for line in by_line:
             console.print(line, markup=False, soft_wrap=True, style="green")
-        for each in lines:
-            console.print(
-                f"  {escape(each.uncovered.value or '(blank)')}  [dim]{escape(_waiting(each.uncovered))}[/dim]"
-            )
-            nearest = "; ".join(f"{one.name} {one.score}" for one in each.candidates)
-            if nearest:
-                console.print(f"    nearest in Xero (of 100): {nearest}", markup=False, soft_wrap=True)
+        for alike in by_line.values():
+            _suggested(console, alike)
         console.print()
     for value in _without_line(checked):
         _uncovered(console, value)
     console.print("Look each line over: a near name may be another thing. Nothing was written.")
+
+
+def _suggested(console: Console, alike: Sequence[Suggestion]) -> None:
+    """What one line is about: the values that it would cover, and what in Xero is nearest to the first of them."""
+    for each in alike[:MOST_VALUES]:
+        console.print(f"  {escape(each.uncovered.value or '(blank)')}  [dim]{escape(_waiting(each.uncovered))}[/dim]")
+    if len(alike) > MOST_VALUES:
+        console.print(f"  and {_counted(len(alike) - MOST_VALUES, 'more value')}")
+    nearest = "; ".join(f"{one.name} {one.score}" for one in alike[0].candidates)
+    if nearest:
+        console.print(f"    nearest in Xero (of 100): {nearest}", markup=False, soft_wrap=True)
 
 
 def _without_line(checked: Checked) -> list[Uncovered]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from rapidfuzz import fuzz, utils
 
 from mappings.coverage import Uncovered
-from mappings.csv_tables import ACCOUNTS, CONTACTS, FORMULA, LAYOUTS, ORGANISATIONS, RATES, TAXES, TRACKING
+from mappings.csv_tables import ACCOUNTS, CONTACTS, FORMULA, LAYOUTS, ORGANISATIONS, RATES, TAXES, TRACKING, Table
 from mappings.surroundings import Tables
 from mappings.table_checks import usual_classes
 from mappings.xero import CLASSES, Books, fold
@@ -63,6 +63,8 @@ def suggestions(uncovered: Iterable[Uncovered], tables: Tables, books: Mapping[s
 def _suggestion(file: str, line: str, uncovered: Uncovered, tables: Tables, books: Mapping[str, Books]) -> Suggestion:
     columns = _columns(file, tables)
     cells = dict(zip(columns, next(csv.reader([line])), strict=True))
+    if file == ACCOUNTS.file:
+        cells |= dict.fromkeys(_too_special(cells, tables.accounts), "")
     named = _candidates(file, cells, uncovered.value, tables, books) if "<" in line else []
     if named and named[0].score >= max([CLOSE, *(other.score + 1 for other in named[1:2])]):
         left = {name: "" if cell.startswith("<") else cell for name, cell in cells.items()}
@@ -78,6 +80,16 @@ def _columns(file: str, tables: Tables) -> tuple[str, ...]:
     kept = (tables.organisations, tables.accounts, tables.taxes, tables.tracking, tables.contacts)
     columns = next(table.columns for table in kept if table.layout is layout)
     return columns or (*layout.keys, *layout.values)
+
+
+def _too_special(cells: Cells, accounts: Table) -> list[str]:
+    """The columns that no other row for such lines fills: who has no rows by item is not given one for each item."""
+    alike = [
+        row
+        for row in accounts.rows
+        if all(fold(row.values[name]) in ("", "*", fold(cells[name])) for name in ("organisation", "side", "kind"))
+    ]
+    return [name for name in ("category", "item") if all(row.values[name] in ("", "*") for row in alike)]
 
 
 def _written(cells: Iterable[str]) -> str:

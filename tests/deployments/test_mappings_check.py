@@ -63,7 +63,7 @@ def troubled(world: World) -> World:
     for name in ("Projects", "Helpdesk"):
         connectwise.add_department(name)
     connectwise.add_tax_code("EXPORT", "Export", 0)
-    world.write("accounts.csv", f"{ACCOUNTS},sales,service,,,200,\n")
+    world.write("accounts.csv", f"{ACCOUNTS},sales,service,,,200,\n,sales,expense,Parking,,265,\n")
     world.write("tracking.csv", f"{TRACKING},sales,department,Projects,Region,Projects\n")
     world.write(
         "taxes.csv", "organisation,side,tax_code,taxable,tax_type\n,sales,GST,yes,OUTPUT\n,sales,,no,EXEMPTOUTPUT\n"
@@ -269,7 +269,7 @@ def test_the_terminal_says_so_when_there_is_nothing_to_do(world: World) -> None:
     world.add_invoice("40001")
     checked = check(world)
     assert printed(printing.check, checked)[0] == "Rows: 0 problems, 0 notes."
-    assert " ".join(printed(printing.suggestions, checked)).endswith("nothing to paste.")
+    assert "".join(printed(printing.suggestions, checked)) == "1 record, every value covered: nothing to paste."
 
 
 @pytest.mark.server

@@ -16,6 +16,7 @@ from mappings.suggestions import Suggestion, suggestions
 from mappings.xero import Books
 from tests.mappings.samples import account, books, category, contact, tables, tax_rate
 
+ACCOUNTS = "organisation,side,kind,category,item,account_code,item_code\n"
 ORGANISATIONS = "Add to organisations.csv: {},,,,,<organisation>"
 ACCOUNT = "Add to accounts.csv: Sydney,sales,{},<account_code>,"
 TAX = "Add to taxes.csv: Sydney,sales,{},<tax_type>"
@@ -56,7 +57,11 @@ def sydney() -> Books:
 def suggested(fix: str, value: str = "", changes: Mapping[str, str] | None = None) -> Suggestion:
     """The one suggestion for a cure."""
     waiting = Uncovered(Reason.MISSING_ACCOUNT, value, "Sydney", 1, {"AUD": Decimal(1)}, "It waits.", fix)
-    (found,) = suggestions([waiting], tables(changes), {"Sydney": sydney(), "Perth West": sydney()})
+    given = {
+        "accounts.csv": f"{ACCOUNTS},sales,expense,Parking,,265,\n,sales,service,Project,,200,\n",
+        **(changes or {}),
+    }
+    (found,) = suggestions([waiting], tables(given), {"Sydney": sydney(), "Perth West": sydney()})
     assert found.uncovered is waiting
     return found
 
@@ -120,6 +125,22 @@ def test_an_option_is_looked_for_where_rows_of_its_source_lead() -> None:
     }
     assert suggested(TRACKING.format("department,North"), changes=led).line.endswith("Region,North Sydney")
     assert suggested(TRACKING.format("department,Helpdesk"), changes=led).candidates == ()
+
+
+@pytest.mark.parametrize(
+    ("rows", "keys"),
+    [
+        ("", ",,"),
+        (",sales,service,Remote,,201,\nSydney,purchases,product,Hardware,DOCK,429,\n", ",,"),
+        (",sales,product,Cloud,,200,\n", "Hardware,,"),
+        ("Sydney,sales,product,,LIC,200,\n", ",DOCK,"),
+        (",,,Cloud,,200,\n,,product,*,LIC,200,\n", "Hardware,DOCK,"),
+    ],
+)
+def test_a_line_for_accounts_is_as_special_as_the_rows_that_are_there(rows: str, keys: str) -> None:
+    """A catalogue of five hundred items does not make five hundred rows where others go by category, or by nothing."""
+    found = suggested(ACCOUNT.format("product,Hardware,DOCK"), changes={"accounts.csv": ACCOUNTS + rows})
+    assert found.line == f"Sydney,sales,product,{keys}<account_code>,"
 
 
 def test_lines_have_the_columns_of_the_clients_own_file() -> None:
