@@ -152,6 +152,17 @@ def test_what_a_line_is_and_who_did_it_come_before_where(tracking: World) -> Non
     assert seen.connectwise.count("GET /procurement/catalog") == 1
 
 
+def test_a_value_without_a_row_is_not_asked_for_where_an_earlier_source_has_settled_it(tracking: World) -> None:
+    """Jane has no row, but what she did has; for other work of hers somebody has to say."""
+    tracking.write("tracking.csv", f"{TRACKING},sales,work_type,Project,Team,Delivery\n,sales,staff,tom,Team,Support\n")
+    tracking.policy('[tracking]\nunmapped = {work_type = "leave_out"}')
+    tracking.add_invoice("40001", time=[HOUR | {"workType": "Project", "member": "jane"}])
+    tracking.add_invoice("40002", time=[HOUR | {"workType": "Support", "member": "jane"}])
+    assert tracking.outcomes(tracking.cycle()) == {"40001": "posted", "40002": "held: missing_tracking"}
+    assert tracked(tracking, "40001") == [{"Team": "Delivery"}]
+    assert proposed(tracking, "tracking.csv").startswith("Sydney,sales,staff,jane,")
+
+
 def test_a_value_without_a_row_holds_and_the_pasted_line_lands_exactly_those_invoices(tracking: World) -> None:
     """What is told is one line to paste; while it is not, cycles are idle; then nothing but the write is called."""
     tracking.connectwise.add_department("Cabling")
