@@ -281,10 +281,17 @@ def test_two_rates_on_one_document_are_summed_and_cents_placed_on_the_largest_ta
     ]  # fmt: skip
     assert sum(line.tax for line in placed) == Decimal("2.98")
     assert found.problems == []
-    found.with_tax(list(lines), Decimal("3.04"))
+    assert found.with_tax(list(lines), Decimal("3.04")) == lines
     assert found.problems[0].message == (
         "ConnectWise says 3.04 tax; REDUCED, EXEMPTOUTPUT, OUTPUT in Sydney would make it 3.00."
     )
+
+
+def test_an_organisation_without_a_single_active_tax_rate_is_said_to_have_none() -> None:
+    """Instead of an empty list of names."""
+    found = problem(coding(there=books(tax_rates=[tax_rate("OUTPUT", "10", "DELETED")])))
+    assert found.message == "taxes.csv row 2 names the tax type 'OUTPUT', which Sydney does not have any more."
+    assert found.fix == "Correct tax_type in taxes.csv row 2. Sydney has none."
 
 
 # Tracking

@@ -109,8 +109,9 @@ def test_only_plain_digits_are_an_id(name: str) -> None:
 
 
 def test_an_id_may_be_nothing_but_zeros() -> None:
-    """000 is 0."""
+    """000 is 0, and not any id."""
     assert organisations("000,,,,,Sydney").find(location=place(0, "")) is not None
+    assert organisations("000,,,,,Sydney").find(location=place()) is None
 
 
 def test_a_value_is_made_of_what_the_record_has() -> None:
@@ -278,6 +279,18 @@ def test_what_a_table_remembers_is_never_out_of_date_and_never_grows_without_end
         table.find(company=place(number, f"C{number}"))
     assert len(table._found) <= MOST_REMEMBERED
     assert number_of(table, location=place()) == 2
+
+
+def test_what_a_column_names_is_never_out_of_date() -> None:
+    """Only rows that may fit count, and a row that is added later counts too."""
+    table = accounts(",sales,product,Cloud,,200,", "Sydney,sales,service,Remote,,201,", ",,,*,,202,")
+    assert table.named("category", kind=Value.text("product")) == {"cloud", "*"}
+    assert table.named("category", kind=Value.text("service"), organisation=Value.text("Perth")) == {"*"}
+    cells = ("", "sales", "product", "Azure", "")
+    table.add(cells, Row("accounts.csv", 5, dict(zip(ACCOUNTS.keys, cells, strict=True))))
+    assert table.named("category", kind=Value.text("product")) == {"cloud", "*", "azure"}
+    assert table.uses("category")
+    assert not table.uses("item")
 
 
 # What is wrong with a file

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.connectwise import SourceInvoice
-from mappings.csv_tables import NOTHING
+from mappings.connectwise import Agreement, CatalogItem, Reference, SourceInvoice
+from mappings.csv_tables import NOTHING, Value
 from mappings.lines import FOUR_PLACES, LONGEST_DESCRIPTION, Draft, Taxability, clean, drafts_of, place_cents
 from mappings.outcomes import Hold, Reason
 from mappings.related import Related
@@ -56,6 +56,13 @@ CASES: dict[str, tuple[SourceInvoice, list[tuple[str, str, str, str | None, str 
             ("time:9001", "service", "Work", "1.5", "160", "240.00"),
             ("expense:4001", "expense", "Parking at the site", "1", "17.6", "17.60"),
             ("product:7001", "product", "USB-C dock", "2", "99.95", "199.90"),
+        ],
+    ),
+    "less than one of something goes as it is": (
+        invoice([time("0.25", "160")], [product("0.5", "99.95", extPrice=Decimal("49.98"))]),
+        [
+            ("time:9001", "service", "Work", "0.25", "160", "40.00"),
+            ("product:7001", "product", "USB-C dock", "0.5", "99.95", "49.98"),
         ],
     ),
     "a part without rows goes as one line": (
@@ -493,6 +500,23 @@ def test_rows_say_what_they_are_in_the_order_in_which_tables_ask() -> None:
     assert [each.texts for each in cost.category] == [("Parking",)]
     assert item.item.texts == ("DOCK-USBC",)
     assert item.category == flat.category == (NOTHING,)
+
+
+@pytest.mark.parametrize(
+    ("points_to", "known"),
+    [({"id": 301}, True), ({"id": 302}, False), ({"identifier": "DOCK"}, False), (None, False)],
+)
+def test_what_a_record_points_to_is_found_by_its_id_alone(points_to: dict[str, Any] | None, known: bool) -> None:
+    """A reference without an id points to nothing, whichever ids there are; what is gone says nothing."""
+    cloud = Reference(id=40, name="Cloud")
+    items = {number: CatalogItem(id=number, category=cloud, subcategory=cloud) for number in (1, 301)}
+    agreements = {number: Agreement(id=number, type=cloud) for number in (1, 301)}
+    source = invoice([], [product(catalogItem=points_to)], agreement=points_to, agreementAmount="5")
+    found = drafts_of(source, ALL, CAP, Related(catalog_items=items, agreements=agreements))
+    assert not isinstance(found, Hold)
+    categories = {each.kind: each.category for each in found}
+    assert categories["product"] == ((Value.of(cloud), Value.of(cloud)) if known else (NOTHING,))
+    assert categories["agreement"] == (Value.of(cloud) if known else NOTHING,)
 
 
 # Texts

@@ -97,6 +97,15 @@ def test_a_document_that_differs_is_held_with_both_values(
     assert hold.message == f"Sydney already has 40001, and it differs: {difference}."
 
 
+def test_a_document_of_another_type_with_our_link_is_not_taken_for_ours() -> None:
+    """Somebody put the link on a bill."""
+    hold = held(action([found(DOCUMENT, Type="ACCPAY")]))
+    assert hold.reason is Reason.ADOPTED_DIFFERS
+    assert hold.message == (
+        "Sydney already has 40001, and it differs: type ACCREC in ConnectWise, ACCPAY in Xero."
+    )  # fmt: skip
+
+
 def test_two_documents_with_our_link_are_one_too_many() -> None:
     """Nothing more is written; a person voids one."""
     again = found(DOCUMENT, InvoiceID="bbbbbbbb-0000-4000-8000-000000000002", InvoiceNumber="40001-1")

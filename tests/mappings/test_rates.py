@@ -310,5 +310,6 @@ def test_a_rate_moves_by_half_a_millionth_at_most(number: Decimal) -> None:
         assert number < Decimal("0.0000005") or number >= 10**12
         return
     assert abs(Fraction(found) - Fraction(number)) <= Fraction(1, 2_000_000)
+    assert number < 10**12
     assert "E" not in str(found)
     assert found == at_six_places(found)

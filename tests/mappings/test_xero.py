@@ -20,9 +20,11 @@ from mappings.xero import (
     Contact,
     Document,
     Found,
+    Item,
     Line,
     Organisation,
     TaxRate,
+    TrackingCategory,
     fold,
     parse_date,
     predicted_tax,
@@ -46,6 +48,7 @@ LINES = st.builds(
     tax_type=TEXTS,
     tax=NUMBERS,
     tax_amount=st.none() | NUMBERS,
+    tracking=st.lists(st.tuples(TEXTS, TEXTS), max_size=2).map(tuple),
 )
 DOCUMENTS = st.builds(
     Document,
@@ -117,13 +120,17 @@ def test_a_description_alone_has_neither_amount_nor_account() -> None:
         ({"item_code": "DOCK"}, {"ItemCode": "DOCK"}),
         ({"tax_amount": Decimal("1.01")}, {"TaxAmount": Decimal("1.01")}),
         ({"tax_amount": Decimal("0.00")}, {"TaxAmount": Decimal("0.00")}),
+        (
+            {"tracking": (("Region", "North"), ("Team", "Desk"))},
+            {"Tracking": [{"Name": "Region", "Option": "North"}, {"Name": "Team", "Option": "Desk"}]},
+        ),
         ({}, {}),
     ],
 )
 def test_a_line_sends_what_it_has(changes: dict[str, Any], sent: dict[str, Any]) -> None:
-    """Item code and tax amount only where there is one; LineAmount never, Xero computes it."""
+    """Item code, tax amount and tracking only where there is one; LineAmount never, Xero computes it."""
     body = replace(DOCUMENT.lines[0], **changes).body()
-    assert {name: body[name] for name in ("ItemCode", "TaxAmount", "LineAmount") if name in body} == sent
+    assert {name: body[name] for name in ("ItemCode", "TaxAmount", "Tracking", "LineAmount") if name in body} == sent
 
 
 def test_a_rate_is_sent_only_where_one_is_known() -> None:
@@ -162,12 +169,14 @@ def test_the_fingerprint_is_of_what_xero_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["description", "quantity", "unit_amount", "account_code", "item_code", "tax_type", "tax_amount"]
+    "name",
+    ["description", "quantity", "unit_amount", "account_code", "item_code", "tax_type", "tax_amount", "tracking"],
 )
 def test_the_fingerprint_sees_every_field_of_a_line(name: str) -> None:
     """A changed line is a changed document."""
     line = DOCUMENT.lines[0]
     value: Any = Decimal(7) if name in ("quantity", "unit_amount", "tax_amount") else "other"
+    value = (("Region", "North"),) if name == "tracking" else value
     changed = replace(DOCUMENT, lines=(replace(line, **{name: value}), *DOCUMENT.lines[1:]))
     assert changed.fingerprint != DOCUMENT.fingerprint
 
@@ -279,6 +288,55 @@ def test_what_xero_leaves_out_is_blank_active_and_allowed(value: object) -> None
     assert Organisation.parse(given_) == Organisation("", "", "", None)
     every = frozenset({"Assets", "Equity", "Expenses", "Liabilities", "Revenue"})
     assert TaxRate.parse(given_) == TaxRate("", "", Decimal(0), "ACTIVE", every)
+
+
+ITEM = {"Code": "DOCK", "Name": "Dock", "IsSold": True, "IsPurchased": False}
+SALE, PURCHASE = {"AccountCode": "200", "UnitPrice": 5}, {"AccountCode": "300", "COGSAccountCode": "310"}
+
+
+@pytest.mark.parametrize(
+    ("fields_", "item"),
+    [
+        (ITEM, Item("DOCK", "Dock", sold=True, purchased=False)),
+        (ITEM | {"IsSold": False, "IsPurchased": True}, Item("DOCK", "Dock", sold=False, purchased=True)),
+        (ITEM | {"SalesDetails": SALE}, Item("DOCK", "Dock", True, False, "200", "")),
+        (ITEM | {"PurchaseDetails": PURCHASE}, Item("DOCK", "Dock", True, False, "", "300")),
+        (
+            ITEM | {"SalesDetails": SALE, "PurchaseDetails": PURCHASE, "InventoryAssetAccountCode": "630"},
+            Item("DOCK", "Dock", True, False, "200", "630"),
+        ),
+        (ITEM | {"SalesDetails": None, "PurchaseDetails": {"AccountCode": None}}, Item("DOCK", "Dock", True, False)),
+        ({"Code": "DOCK"}, Item("DOCK", "", sold=True, purchased=True)),
+        ({"Code": None, "Name": None}, Item("", "", sold=True, purchased=True)),
+    ],
+)
+def test_an_item_says_where_it_may_stand_and_on_which_accounts(fields_: dict[str, Any], item: Item) -> None:
+    """Sold and bought unless told otherwise; what a tracked item costs goes to its inventory account."""
+    assert Item.parse(fields_) == item
+
+
+def test_a_tracking_category_is_read_with_all_its_options() -> None:
+    """Archived ones too, each in Xero's spelling; what is left out is active and without options."""
+    options = [{"Name": "North  East", "Status": "ACTIVE"}, {"Name": "West", "Status": "ARCHIVED"}, {"Name": "South"}]
+    given_ = {"Name": "Region", "Status": "ARCHIVED", "Options": [*options, {"Name": None, "Status": None}]}
+    assert TrackingCategory.parse(given_) == TrackingCategory(
+        "Region",
+        "ARCHIVED",
+        {
+            "north east": ("North  East", "ACTIVE"), "west": ("West", "ARCHIVED"), "south": ("South", "ACTIVE"),
+            "": ("", "ACTIVE"),
+        },
+    )  # fmt: skip
+    for nothing in ({}, {"Name": None, "Status": None, "Options": None}):
+        assert TrackingCategory.parse(nothing) == TrackingCategory("", "ACTIVE", {})
+
+
+def test_a_line_that_was_stored_before_lines_had_tracking_is_read_without() -> None:
+    """A request that was stored by an older version is settled by this one."""
+    text = replace(DOCUMENT, lines=(Line("time:1", "Work", Decimal(1), Decimal("12.50"), Decimal("12.50")),)).to_text()
+    assert text.count("null,[]]") == 1
+    again = Document.from_text(text.replace("null,[]]", "null]"))
+    assert again.lines == (Line("time:1", "Work", Decimal(1), Decimal("12.50"), Decimal("12.50")),)
 
 
 @pytest.mark.parametrize(
