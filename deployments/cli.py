@@ -307,16 +307,20 @@ def audit(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """The kept exchanges: every request and response."""
+    """The kept exchanges: every request and response; of a record also how it ended, and the rows that decided."""
     database = open_configured_audit(read(config), create=False)
     from blocks.audit.exchanges import read as read_exchanges
+    from blocks.audit.runs import history
     from deployments import printing
 
     found = read_exchanges(database, run, reference)
+    outcomes = history(database, reference) if reference else []
     if json:
-        printing.print_json({"exchanges": found})
+        printing.print_json({"exchanges": found} | ({"outcomes": outcomes} if reference else {}))
         return
     console = printing.out()
+    for each in outcomes:
+        printing.outcome(console, each)
     for each in found:
         answer = each["status"] if each["status"] is not None else f"no answer ({each.get('error', '')})"
         console.print(f"{each['at']}  {each['system']:<13} {each['method']:<4} {answer}  {each['url']}", markup=False)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from mappings.csv_tables import NOTHING, AmbiguousRows, Row, Table, Value
+from mappings.csv_tables import NONE, NOTHING, AmbiguousRows, Row, Table, Value
 from mappings.lines import Draft, place_cents
 from mappings.money import ZERO, plain, total
 from mappings.namesakes import Namesakes, several
@@ -98,7 +98,7 @@ class Coding:
             category=draft.category,
             item=draft.item,
         )
-        if row is None:
+        if row is None or self._unknown_category(draft, row):
             return "", ""
         code, item_code = row.values["account_code"], row.values["item_code"]
         if item_code:
@@ -139,6 +139,14 @@ class Coding:
             )
             return "", ""
         return code, item_code
+
+    def _unknown_category(self, draft: Draft, row: Row) -> bool:
+        """Whether the category of a line is not known, so that another row of accounts.csv might fit it better."""
+        certain = row.values["item"] not in ("", "*", NONE) or not self.tables.accounts.uses("category")
+        if certain or not draft.category_unknown:
+            return False
+        self.problems.append(_hidden(Reason.MISSING_ACCOUNT, draft, self.tables.accounts.layout.file))
+        return True
 
     def _tax_rate(self, draft: Draft) -> TaxRate | None:
         """The tax rate that taxes.csv and Xero know for a line."""
@@ -199,6 +207,8 @@ class Coding:
             self.decisions.tracking.unmapped,
             self.books,
         )
+        if draft.category_unknown and "category" in self.tables.tracking.named("source"):
+            self.problems.append(_hidden(Reason.MISSING_TRACKING, draft, self.tables.tracking.layout.file))
         for row in found.rows:
             self.rows.append(row)
             if doubt := several(row, {"value": row.values["source"]}, self.namesakes):
@@ -244,6 +254,17 @@ class Coding:
     def _missing(self, reason: Reason, value: str, waits_on: XeroList, message: str, fix: str) -> None:
         """A row names something that the organisation lacks: correcting either of the two is the cure."""
         self.problems.append(Hold(reason, value, message, fix, (waits_on,)))
+
+
+def _hidden(reason: Reason, draft: Draft, file: str) -> Hold:
+    """The category of a line hangs on a record that ConnectWise does not show."""
+    what = draft.category_unknown
+    return Hold(
+        reason,
+        what,
+        f"The category of the line {short(draft)} is not known: ConnectWise does not show its {what}.",
+        f"Let the API member see the {what} (it may have been deleted), or take the categories out of {file}.",
+    )
 
 
 def _named(keys: Mapping[str, Value | tuple[Value, ...]]) -> dict[str, str]:

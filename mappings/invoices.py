@@ -36,6 +36,16 @@ def organisation_of(
     source: SourceInvoice, tables: Tables, related: Related, namesakes: Namesakes
 ) -> tuple[str, Row] | Hold:
     """The organisation that organisations.csv routes this record to, and the row that did it."""
+    if related.lacks("sales_orders", source.header.sales_order):
+        order = source.header.sales_order
+        shown = (order.identifier or order.name or order.id) if order else ""
+        return Hold(
+            Reason.MISSING_ORGANISATION,
+            str(shown),
+            f"The sales representative decides here, and ConnectWise does not show the sales order {shown}.",
+            "Let the API member see the sales order (it may have been deleted), or choose another rule for staff under "
+            "[routing] in policy.toml.",
+        )
     routes: list[tuple[str, Row]] = []
     for staff in _staff(source, tables, related):
         route = _route(source, tables, staff)
@@ -391,7 +401,7 @@ def _staff(source: SourceInvoice, tables: Tables, related: Related) -> list[Valu
 
 def _cited(row: Row) -> str:
     """A row with what it says: the file may be another one by the time somebody asks."""
-    return f"{row}: {','.join(row.values.values())}"
+    return f"{row}: {' '.join(','.join(row.values.values()).split())}"
 
 
 def _tag(header: Invoice, caption: str) -> Value:

@@ -36,7 +36,8 @@ class Draft:
 
     `amount` is to the cent, before tax, in the document's currency. `quantity` None: a description alone.
     `category` is tried in its order (contract 3: accounts.csv). `work_type` to `location` are the row's own; what it
-    leaves open, the header may say (contract 3: tracking.csv).
+    leaves open, the header may say (contract 3: tracking.csv). `category_unknown` names what ConnectWise does not show,
+    although the category hangs on it.
     """
 
     key: str
@@ -52,6 +53,7 @@ class Draft:
     staff: Value = NOTHING
     department: Value = NOTHING
     location: Value = NOTHING
+    category_unknown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class _Part:
     rows: Sequence[tuple[Draft, Decimal]] = ()
     kind: str = ""
     category: tuple[Value, ...] = (NOTHING,)
+    category_unknown: str = ""
 
     @property
     def amount(self) -> Decimal:
@@ -89,7 +92,7 @@ class _Part:
         kind = self.kind or self.key
         return Draft(
             f"flat:{self.key}", kind, self.description, Decimal(1), self.amount, self.amount, self.taxable,
-            self.category,
+            self.category, category_unknown=self.category_unknown,
         )  # fmt: skip
 
 
@@ -167,10 +170,16 @@ def _parts(source: SourceInvoice, taxability: Taxability, related: Related) -> l
     expense = _Part("expense", "expense total", "Expenses", header.expense_total, taxability.expenses, expenses)
     product = _Part("product", "product total", "Products", header.product_total, taxability.products, products)
     agreement = related.agreements.get(header.agreement.id or 0) if header.agreement else None
+    hidden = (
+        f"agreement {header.agreement.name}"
+        if header.agreement and related.lacks("agreements", header.agreement)
+        else ""
+    )
     flat = [
         _Part(
             "agreement", "agreement amount", "Agreement", header.agreement_amount, services,
             category=(Value.of(agreement.type) if agreement else NOTHING,),
+            category_unknown=hidden,
         ),
         _Part("adjustment", "service adjustment", "Service adjustment", header.service_adjustment_amount, services),
         _Part(
@@ -251,6 +260,7 @@ def _product_draft(row: Product, taxable: bool, related: Related) -> tuple[Draft
         f"product:{row.id}", "product", (row.customer_description, row.description, catalogued, "Product"),
         row.quantity, row.price, exact, row.taxable_flag and taxable,
         category=(Value.of(item.subcategory), Value.of(item.category)) if item else (NOTHING,),
+        category_unknown=f"catalogue item {catalogued}" if related.lacks("catalog_items", row.catalog_item) else "",
         item=Value.of(row.catalog_item),
         department=Value.of(row.business_unit, row.business_unit_id),
         location=Value.of(row.location, row.location_id),

@@ -27,7 +27,10 @@ from mappings.tracking import SOURCES
 
 @dataclass(frozen=True)
 class Related:
-    """Records by id. One that is gone from ConnectWise is absent."""
+    """Records by id. One that was asked for and is not there (gone, or hidden from the API member) is in `gone`.
+
+    What such a record would have said is not known: it must not be taken for nothing.
+    """
 
     tax_codes: Mapping[int, TaxCode] = field(default_factory=dict)
     companies: Mapping[int, Company] = field(default_factory=dict)
@@ -36,6 +39,11 @@ class Related:
     sales_orders: Mapping[int, SalesOrder] = field(default_factory=dict)
     locations: Mapping[int, Location] = field(default_factory=dict)
     departments: Mapping[int, Department] = field(default_factory=dict)
+    gone: frozenset[tuple[str, int]] = frozenset()
+
+    def lacks(self, which: str, reference: Reference | None) -> bool:
+        """Whether the record of this list that is referred to was asked for and not there."""
+        return reference is not None and (which, reference.id) in self.gone
 
     def location(self, own: Value) -> Value:
         """A location with its name, where a row gives no more than its id."""

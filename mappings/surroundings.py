@@ -70,7 +70,8 @@ class Surroundings:
         digest.update(repr(sorted(self.tenants.items())).encode())
         digest.update(repr(sorted((name, books.digest) for name, books in self.books.items())).encode())
         for each in fields(self.related):
-            digest.update(repr(sorted(getattr(self.related, each.name).items())).encode())
+            known = getattr(self.related, each.name)
+            digest.update(repr(sorted(known.items() if isinstance(known, Mapping) else known)).encode())
         digest.update(repr(sorted(self.known_contacts.items())).encode())
         digest.update(repr(sorted(self.namesakes.items())).encode())
         digest.update(repr(self.site).encode())

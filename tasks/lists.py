@@ -48,6 +48,15 @@ def needed_by(tables: Tables) -> tuple[XeroList, ...]:
 
 
 CONNECTWISE = "connectwise"
+RELATED: dict[str, Any] = {
+    "companies": Company,
+    "catalog_items": CatalogItem,
+    "agreements": Agreement,
+    "sales_orders": SalesOrder,
+    "locations": Location,
+    "departments": Department,
+}
+"""The lists of records that invoices point to, by their names in Wanted and Related."""
 Kept = TypeVar("Kept", Company, CatalogItem, Agreement, SalesOrder, Location, Department)
 
 
@@ -165,16 +174,14 @@ class Lists:
         return self._tax_codes
 
     def related(self, wanted: Wanted) -> Related:
-        """The records of ConnectWise that invoices point to; those that are gone are absent."""
-        return Related(
-            tax_codes=self.tax_codes() if wanted.tax_codes else {},
-            companies=self._by_id(Company, wanted.companies),
-            catalog_items=self._by_id(CatalogItem, wanted.catalog_items),
-            agreements=self._by_id(Agreement, wanted.agreements),
-            sales_orders=self._by_id(SalesOrder, wanted.sales_orders),
-            locations=self._by_id(Location, wanted.locations),
-            departments=self._by_id(Department, wanted.departments),
+        """The records of ConnectWise that invoices point to, and which of them are not there."""
+        found: dict[str, dict[int, Any]] = {
+            name: self._by_id(record, getattr(wanted, name)) for name, record in RELATED.items()
+        }
+        gone = frozenset(
+            (name, number) for name, here in found.items() for number in getattr(wanted, name) - here.keys()
         )
+        return Related(tax_codes=self.tax_codes() if wanted.tax_codes else {}, gone=gone, **found)
 
     def namesakes(self, sources: Iterable[SourceInvoice]) -> Namesakes:
         """Which texts mean several records of ConnectWise, by all that was ever seen, these invoices included."""

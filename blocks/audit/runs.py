@@ -314,3 +314,32 @@ def outcomes_of(audit: Audit, run_id: str, limit: int) -> list[dict[str, Any]]:
             )
             rows.extend(dict(row) for row in found.mappings())
     return rows
+
+
+def history(audit: Audit, reference: str) -> list[dict[str, Any]]:
+    """How a record ended in every cycle that dealt with it, oldest first, with the table rows that decided.
+
+    `reference` is its number, or `id:N`.
+    """
+    text = reference.strip()
+    by_id = text[3:].strip() if text.lower().startswith("id:") else ""
+    own = OUTCOMES.c.connectwise_id == int(by_id) if by_id.isdigit() else OUTCOMES.c.reference == text
+    with audit.reading() as connection:
+        return [
+            {
+                "at": row.at.isoformat(),
+                "run_id": row.run_id,
+                "family": row.family,
+                "organisation": row.organisation,
+                "reference": row.reference,
+                "connectwise_id": row.connectwise_id,
+                "outcome": row.outcome,
+                "reason": row.reason,
+                "message": row.message,
+                "amount": row.amount,
+                "currency": row.currency,
+                "xero_id": row.xero_id or None,
+                "rows": row.rows_used.splitlines(),
+            }
+            for row in connection.execute(select(OUTCOMES).where(own).order_by(OUTCOMES.c.id))
+        ]

@@ -88,7 +88,12 @@ def test_the_first_day_of_an_installation(prefect_server: str, place: Place) -> 
     assert {"since", "first_run", "last_run", "fix", "message"} <= told(listed)["exceptions"][0].keys()
 
     reference = min(posted)
-    exchanges = told(place.tieout("audit", "--reference", reference, "--json"))["exchanges"]
+    audited = told(place.tieout("audit", "--reference", reference, "--json"))
+    # Why this account? The outcome names the rows that decided, and what they said then.
+    assert [each["outcome"] for each in audited["outcomes"]] == ["posted"]
+    assert any(row.startswith("accounts.csv row ") and ",sales," in row for row in audited["outcomes"][0]["rows"])
+    assert "accounts.csv row " in place.tieout("audit", "--reference", reference).stdout
+    exchanges = audited["exchanges"]
     assert [each["method"] for each in exchanges] == ["PUT"]
     assert reference in exchanges[0]["request"] and exchanges[0]["status"] == 200
     everything = place.tieout("audit", "--json").stdout

@@ -104,9 +104,11 @@ def surroundings(
     sydney: Books | None = None,
     tax_codes: Iterable[TaxCode] = (TaxCode(id=5, identifier="GST", taxes_services=True, taxes_expenses=True),),
     companies: Iterable[Company] = (),
+    gone: Iterable[tuple[str, int]] = (),
     **related: Iterable[Any],
 ) -> Surroundings:
     """Everything that a mapping is given beside the record: one organisation, Sydney."""
+    lists: dict[str, Any] = {name: {each.id: each for each in records} for name, records in related.items()}
     return Surroundings(
         tables=tables(changes),
         tenants={"Sydney": SYDNEY},
@@ -115,7 +117,8 @@ def surroundings(
         related=Related(
             tax_codes={code.id: code for code in tax_codes},
             companies={company.id: company for company in companies},
-            **{name: {each.id: each for each in records} for name, records in related.items()},
+            gone=frozenset(gone),
+            **lists,
         ),
     )
 
