@@ -544,6 +544,41 @@ def test_the_sales_rep_is_the_one_of_the_sales_order(staffed: World) -> None:
     assert "GET /sales/orders" not in seen.connectwise and "40006" in where(staffed)["Perth"]
 
 
+# What ConnectWise does not show
+
+
+HIDDEN: dict[str, tuple[int, dict[str, Any], str]] = {
+    "catalog_item": (1, {"products": [{"catalogItem": "NB14"}]}, "missing_account"),
+    "agreement": (61, {"agreement": 61, "agreementAmount": 900}, "missing_account"),
+    "sales_order": (801, {"salesOrder": 801}, "missing_organisation"),
+    "department": (1, {"expenses": [{"amount": 5, "businessUnitId": 1}]}, "missing_tracking"),
+}
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_what_connectwise_does_not_show_is_not_taken_for_nothing(shop: World, kind: str) -> None:
+    """Though there are rows for no category, no seller and no department. Shown again, it counts within a day."""
+    shop.connectwise.add_member("tom", "Tom", "Ray")
+    shop.connectwise.add_department("Projects")
+    shop.connectwise.add_agreement("Managed", "Managed Services", "ACME")
+    shop.connectwise.add_sales_order("ACME", "tom")
+    shop.books.add_tracking_category("Team", ["Delivery"])
+    shop.policy('[routing]\nstaff = "sales_rep"')
+    shop.write("organisations.csv", f"{ROUTES},,,(none),,Sydney\n,,,tom,,Sydney\n")
+    for line in (",sales,agreement,,,200,", ",sales,agreement,Managed Services,,203,", ",sales,expense,,,201,"):
+        shop.paste("accounts.csv", line)
+    shop.write("tracking.csv", f"{TRACKING},sales,department,(none),Team,\n,sales,department,Projects,Team,Delivery\n")
+    number, fields, reason = HIDDEN[kind]
+    shop.add_invoice("40001", **{"time": (), **fields})
+    hidden = shop.connectwise.tables[kind].remove(number)
+    assert shop.outcomes(shop.cycle()) == {"40001": f"held: {reason}"}
+    with shop.later().watching() as seen:
+        shop.cycle()
+    assert seen.idle
+    shop.connectwise.tables[kind].add(hidden)
+    assert shop.outcomes(shop.later(days=1).cycle()) == {"40001": "posted"}
+
+
 # Corrected tables
 
 
