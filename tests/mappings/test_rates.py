@@ -68,6 +68,15 @@ def test_the_latest_rate_that_is_not_after_the_document_counts(on: str, row: int
     assert (str(found.value), found.row.number) == (values[row], 5 - row + 2 if turned else row)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
+def test_rates_may_rise_and_fall(order: tuple[int, ...]) -> None:
+    """The date decides, never the figure, wherever a row stands."""
+    lines = ["NZD,AUD,2026-01-31,1.12\n", "NZD,AUD,2026-02-28,1.05\n", "NZD,AUD,2026-03-31,1.09\n"]
+    text = "".join(lines[place] for place in order)
+    days = {"2026-02-27": "1.12", "2026-03-02": "1.05", "2026-04-01": "1.09"}
+    assert {day: str(rate(text=text, on=date.fromisoformat(day)).value) for day in days} == days
+
+
 def test_a_rate_says_where_it_came_from() -> None:
     """The row and its date stand in the source, which is recorded with the document."""
     found = rate()
@@ -229,7 +238,9 @@ def test_what_is_no_rate_is_held_and_not_looked_for_elsewhere(value: Any, meanin
 
 def test_a_long_text_in_the_field_is_shortened() -> None:
     """Sixty characters of it are enough for a message."""
-    assert held(asked("custom_field", fields=on_invoice("x" * 61))).value == "x" * 60
+    found = held(asked("custom_field", fields=on_invoice("x" * 61)))
+    assert found.value == "x" * 60
+    assert f"says '{'x' * 60}', and" in found.message
 
 
 @pytest.mark.parametrize("empty", [None, "", "  "])
@@ -293,6 +304,15 @@ def test_only_the_source_of_the_policy_is_asked(source: str) -> None:
 
 
 # Any number
+
+
+@pytest.mark.parametrize(
+    ("number", "kept"), [("999999999999", "999999999999"), ("1000000000000", None), ("1E-7", None)]
+)
+def test_a_rate_has_eighteen_digits_at_most(number: str, kept: str | None) -> None:
+    """Six of them decimals: what does not fit is none."""
+    found = at_six_places(Decimal(number))
+    assert (None if found is None else str(found)) == kept
 
 
 @given(st.decimals(allow_nan=True, allow_infinity=True) | st.text(max_size=8) | st.booleans() | st.none())

@@ -64,6 +64,7 @@ def test_who_asks_for_nothing_reads_nothing_but_the_tax_codes() -> None:
     """The smallest installation: no categories, no tracking, no foreign currency of its own source."""
     assert wanted(full()) == Wanted(tax_codes=True)
     assert wanted(full(taxableFlag=False)) == Wanted()
+    assert not Wanted().tax_codes
     assert wanted(full(taxCode=None)) == Wanted()
 
 
@@ -142,7 +143,7 @@ RATE = "Exchange Rate"
         ({"customFields": [{"caption": RATE, "value": None}]}, True),
         ({"customFields": [{"caption": RATE, "value": ""}]}, True),
         ({"customFields": [{"caption": "Other", "value": "1.1"}]}, True),
-        ({"customFields": [{"caption": "exchange rate", "value": "1.1"}]}, False),
+        ({"customFields": [{"caption": "EXCHANGE rate", "value": "1.1"}]}, False),
         ({"currency": {}}, False),
     ],
 )
@@ -183,8 +184,8 @@ def test_what_several_invoices_need_is_read_together() -> None:
 def test_an_id_alone_gets_its_name(own: Value, named: Value) -> None:
     """A location by its name, a department by identifier and name; what is known or unknown stays as it is."""
     related = Related(
-        locations={11: Location(id=11, name="Sydney")},
-        departments={11: Department(id=11, identifier="SYD", name="Sydney")},
+        locations={number: Location(id=number, name="Sydney") for number in (1, 11)},
+        departments={number: Department(id=number, identifier="SYD", name="Sydney") for number in (1, 11)},
     )
     assert related.location(own) == named
     department = Value(11, ("SYD", "Sydney")) if own == Value(11) else named
