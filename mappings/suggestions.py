@@ -18,7 +18,7 @@ from mappings.coverage import Uncovered
 from mappings.csv_tables import ACCOUNTS, CONTACTS, FORMULA, LAYOUTS, ORGANISATIONS, RATES, TAXES, TRACKING, Table
 from mappings.surroundings import Tables
 from mappings.table_checks import usual_classes
-from mappings.xero import CLASSES, Books, fold
+from mappings.xero import CLASSES, Books, TaxRate, fold
 
 CLOSE = 90
 """A score (of 100) from which a name is put into the line: near enough for a person to read it over."""
@@ -111,7 +111,7 @@ def _candidates(file: str, cells: Cells, value: str, tables: Tables, books: Mapp
         own = [cells["item"], cells["category"]]
         return _nearest(own if any(own) else [cells["kind"]], _accounts(cells, ours))
     if file == TAXES.file:
-        return _nearest([cells["tax_code"]], _tax_types(cells, ours))
+        return _tax_types(cells, ours)
     if file == TRACKING.file:
         return _nearest([cells["value"]], _options(cells, ours, tables))
     return []
@@ -160,14 +160,22 @@ def _accounts(cells: Cells, books: Books) -> Choices:
             yield account.name, f"{account.code} {account.name}", {"account_code": account.code}
 
 
-def _tax_types(cells: Cells, books: Books) -> Choices:
-    """The tax types that such a line may have; those with tax first, unless the line is not taxable."""
+def _tax_types(cells: Cells, books: Books) -> list[Candidate]:
+    """The tax types that such a line may have. One without tax is for a taxable line only where none with tax is close.
+
+    (Tax that ConnectWise did not charge would be held all the same.)
+    """
     classes = {CLASSES[name] for name in usual_classes(cells["side"], "")}
-    rates = sorted(books.tax_rates.values(), key=lambda one: (not one.rate, one.tax_type))
-    for rate in rates:
-        untaxed = cells["taxable"] == "no"
-        if rate.status == "ACTIVE" and classes & rate.applies_to and not (untaxed and rate.rate):
-            yield rate.name, f"{rate.tax_type} ({rate.name})", {"tax_type": rate.tax_type}
+    may = [rate for rate in books.tax_rates.values() if rate.status == "ACTIVE" and classes & rate.applies_to]
+
+    def nearest(rates: Iterable[TaxRate]) -> list[Candidate]:
+        choices = ((one.name, f"{one.tax_type} ({one.name})", {"tax_type": one.tax_type}) for one in rates)
+        return _nearest([cells["tax_code"]], choices)
+
+    if cells["taxable"] == "no":
+        return nearest(rate for rate in may if not rate.rate)
+    taxed = nearest(rate for rate in may if rate.rate)
+    return taxed if taxed and taxed[0].score >= CLOSE else nearest(may)
 
 
 def _options(cells: Cells, books: Books, tables: Tables) -> Choices:

@@ -159,6 +159,19 @@ def test_lists_that_a_cycle_read_within_a_day_are_not_read_again(world: World) -
     assert seen.xero == ["GET /Accounts"]
 
 
+def test_lists_that_are_older_than_a_day_are_read_again(world: World) -> None:
+    """Also one that is asked for rates alone: a currency that was switched off since is a problem."""
+    world.connectwise.add_currency("EUR", "Euro")
+    world.books.add_currency("EUR")
+    world.add_invoice("40001", currency="EUR")
+    world.write("rates.csv", "currency,base,date,rate\nEUR,AUD,2026-03-01,0.6\n")
+    world.policy('[currency]\nsource = "rates_table"')
+    world.cycle()
+    assert check(world).clean
+    del world.books.currencies["EUR"]
+    assert [(one.file, one.column) for one in check(world.later(hours=25)).findings] == [("rates.csv", "currency")]
+
+
 def test_a_wrong_row_is_a_problem_before_any_record_comes_upon_it(world: World) -> None:
     """An account that was archived, with file, row and column; a note alone leaves the check clean."""
     world.write("accounts.csv", f"{ACCOUNTS},sales,,,,200,\nSydney,sales,expense,,,429,\n,sales,product,,,429,\n")
@@ -203,6 +216,12 @@ def test_half_a_check_is_none(world: World) -> None:
     world.add_invoice("40001")
     day = answers(429, b"", {"Retry-After": "66975", "X-Rate-Limit-Problem": "day"})
     world.to_xero.plan = lambda request, _number: day if request.path.endswith("/Contacts") else None
+    with pytest.raises(CannotGoOn, match="check again then"):
+        check(world)
+    # In the middle of the records, too: a euro is looked for in the currencies.
+    world.connectwise.add_currency("EUR", "Euro")
+    world.add_invoice("40002", currency="EUR")
+    world.later(hours=20).to_xero.plan = lambda request, _number: day if request.path.endswith("/Currencies") else None
     with pytest.raises(CannotGoOn, match="check again then"):
         check(world)
     world.later(hours=20).to_xero.plan = lambda _request, _number: answers(503)

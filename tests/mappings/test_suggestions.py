@@ -50,7 +50,10 @@ def sydney() -> Books:
             contact(5, "Lantern Dental"),
             contact(6, "+Plus Physio"),
         ],
-        tracking=[category("Region", "North Sydney", "South", archived=["Helpdesk"]), category("Team", "The Helpdesk")],
+        tracking=[
+            category("Region", "North Sydney", "South", archived=["Helpdesk"]),
+            category("Team", "The Helpdesk", "-Helpdesk"),
+        ],
     )
 
 
@@ -72,6 +75,7 @@ def suggested(fix: str, value: str = "", changes: Mapping[str, str] | None = Non
         (ORGANISATIONS.format("Perth"), "Perth", "Perth,,,,,Perth West"),
         (ACCOUNT.format("expense,Tolls,"), "", "Sydney,sales,expense,Tolls,,265,"),
         (ACCOUNT.format("service,Remote,"), "", "Sydney,sales,service,Remote,,201,"),
+        (TAX.format("GST,yes"), "", "Sydney,sales,GST,yes,OUTPUT"),
         (TAX.format("EXPORT,yes"), "", "Sydney,sales,EXPORT,yes,EXEMPTEXPORT"),
         (TRACKING.format("department,Helpdesk"), "", "Sydney,sales,department,Helpdesk,Team,The Helpdesk"),
         (CONTACT.format("SILVER"), "Silverleaf Landscapes", "Sydney,customer,SILVER,,,Silverleaf Landscape"),
@@ -92,8 +96,7 @@ def test_a_near_name_is_filled_in(fix: str, value: str, line: str) -> None:
         (ORGANISATIONS.format("Hobart"), "Hobart", []),
         (ACCOUNT.format("service,Support,"), "", ["201 Remote support", "202 Onsite support"]),
         (ACCOUNT.format("service,Project work,"), "", []),
-        (TAX.format("GST,yes"), "", ["OUTPUT", "EXEMPTEXPORT", "EXEMPTOUTPUT"]),
-        (TAX.format("GST,no"), "", ["EXEMPTEXPORT", "EXEMPTOUTPUT"]),
+        (TAX.format("GST,no"), "", ["EXEMPTOUTPUT", "EXEMPTEXPORT"]),
         (CONTACT.format("DUNMORE"), "Dunmore & Daughters", []),
         (CONTACT.format("KESTREL"), "Kestrel Holdings", ["Kestrel Aviation"]),
         (CONTACT.format("LANTERN"), "Lantern Dental", ["Lantern Dental", "Lantern Dental"]),

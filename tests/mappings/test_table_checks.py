@@ -121,6 +121,7 @@ GOOD = [
     tracking("Sydney,sales,department,Helpdesk,Region,North"),
     tracking(",sales,department,Helpdesk,region,NORTH", ",,staff,,Team,Field"),
     tracking("Sydney,sales,department,Helpdesk,Region,"),
+    tracking(",sales,staff,,Region,North", ",sales,location,,Team,Field", ",sales,department,,Office,"),
     contacts("Sydney,customer,ACME,,,acme pty ltd"),
     contacts("Sydney,,ACME,,ACME01,"),
     contacts("Sydney,,ACME,AAAAAAAA-0000-4000-8000-000000000001,,"),
@@ -172,6 +173,7 @@ BAD: list[tuple[dict[str, str], str, int, str, list[str]]] = [
     (contacts("Sydney,,GONE,,GONE01,"), "contacts.csv", 2, "account_number", ["Gone Pty Ltd", "is archived"]),
     (contacts("Sydney,,ACME,,,"), "contacts.csv", 2, "contact_name", ["names no contact"]),
     (rates("NZD,AUD,2026-03-02,1.0825", "EUR,AUD,2026-03-02,0.6"), "rates.csv", 3, "currency", ["EUR", "Currencies"]),
+    (rates("EUR,AUD,2026-03-02,0.6", "EUR,AUD,2026-01-02,0.6"), "rates.csv", 2, "currency", ["EUR"]),
     ({"policy.toml": '[organisation."Sydni".sales]\n'}, "policy.toml", 0, "organisation", ["Sydni", "Sydney"]),
 ]  # fmt: skip
 
@@ -247,6 +249,9 @@ def test_a_blank_side_means_purchases_only_where_purchase_orders_are_on() -> Non
     assert findings(changes, Sydney=only_sold) == []
     buying = changes | {"policy.toml": '[families]\npurchase_orders = "on"\n'}
     assert told(findings(buying, Sydney=only_sold)) == [("accounts.csv", 2, "item_code", "Sydney")]
+    # What is wrong on both sides is said once.
+    gone = buying | {"accounts.csv": f"{ACCOUNTS},,product,,,201,\n"}
+    assert told(findings(gone)) == [("accounts.csv", 2, "account_code", "Sydney")]
 
 
 def test_one_account_on_which_a_tax_type_may_stand_is_enough() -> None:
