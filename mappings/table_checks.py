@@ -20,7 +20,7 @@ from mappings.policy import FILE as POLICY_FILE
 from mappings.policy import Families
 from mappings.surroundings import FILES, Tables
 from mappings.tracking import MOST
-from mappings.xero import CLASSES, Account, Books, Contact, TaxRate, TrackingCategory, fold
+from mappings.xero import CLASSES, Account, Books, Contact, ContactBook, TaxRate, TrackingCategory, fold
 
 
 class Severity(StrEnum):
@@ -372,12 +372,12 @@ class _Check:
         troubles: dict[str, str] = {}
         for organisation in organisations:
             contacts = self.books[organisation].contacts
-            found = {
+            look = {
                 "contact_id": contacts.with_id,
                 "account_number": contacts.numbered,
                 "contact_name": contacts.named,
-            }[column](value)
-            if trouble := _contact_trouble(found, organisation):
+            }[column]
+            if trouble := _contact_trouble(look(value), contacts, organisation):
                 troubles[organisation] = trouble
         # A blank organisation covers them all; a company that one of them knows may be nobody's customer elsewhere.
         somewhere = len(troubles) < len(organisations)
@@ -429,13 +429,15 @@ def _default_rates(accounts: Sequence[Account], books: Books) -> set[Decimal]:
     return {books.tax_rates[each.tax_type].rate for each in accounts if each.tax_type in books.tax_rates}
 
 
-def _contact_trouble(found: Sequence[Contact], organisation: str) -> str:
+def _contact_trouble(found: Sequence[Contact], contacts: ContactBook, organisation: str) -> str:
     """Why these are not the one active contact that is wanted; '' when they are."""
     active = sum(contact.status == "ACTIVE" for contact in found)
     if active == 1:
         return ""
     if found and not active:
-        return f"that contact, {found[0].name!r}, is archived in {organisation}"
+        survivors = contacts.with_id(found[0].merged_into)
+        merged = f": it was merged into {survivors[0].name!r}" if survivors else ""
+        return f"that contact, {found[0].name!r}, is archived in {organisation}{merged}"
     return f"{organisation} has {f'{active} contacts' if active else 'no contact'} with it"
 
 

@@ -96,6 +96,7 @@ def test_a_near_name_is_filled_in(fix: str, value: str, line: str) -> None:
         (ORGANISATIONS.format("Hobart"), "Hobart", []),
         (ACCOUNT.format("service,Support,"), "", ["201 Remote support", "202 Onsite support"]),
         (ACCOUNT.format("service,Project work,"), "", []),
+        (TAX.format("GSTFREE,yes"), "", ["EXEMPTOUTPUT", "EXEMPTEXPORT"]),
         (TAX.format("GST,no"), "", ["EXEMPTOUTPUT", "EXEMPTEXPORT"]),
         (CONTACT.format("DUNMORE"), "Dunmore & Daughters", []),
         (CONTACT.format("KESTREL"), "Kestrel Holdings", ["Kestrel Aviation"]),

@@ -49,6 +49,7 @@ def sydney(**fields: Any) -> Books:
         "contacts": [
             contact(1, "Acme Pty Ltd", "ACME01"),
             contact(2, "Gone Pty Ltd", "GONE01", "ARCHIVED"),
+            replace(contact(5, "Merged Pty Ltd", status="ARCHIVED"), merged_into=contact(1, "").contact_id),
             contact(3, "Twin", "TWIN"),
             contact(4, "Twin", "TWIN"),
         ],
@@ -171,6 +172,7 @@ BAD: list[tuple[dict[str, str], str, int, str, list[str]]] = [
     (contacts("Sydney,,ACME,aaaa,,"), "contacts.csv", 2, "contact_id", ["aaaa"]),
     (contacts("Sydney,,TWIN,,,twin"), "contacts.csv", 2, "contact_name", ["2 contacts"]),
     (contacts("Sydney,,GONE,,GONE01,"), "contacts.csv", 2, "account_number", ["Gone Pty Ltd", "is archived"]),
+    (contacts("Sydney,,OLD,,,Merged Pty Ltd"), "contacts.csv", 2, "contact_name", ["merged into 'Acme Pty Ltd'"]),
     (contacts("Sydney,,ACME,,,"), "contacts.csv", 2, "contact_name", ["names no contact"]),
     (rates("NZD,AUD,2026-03-02,1.0825", "EUR,AUD,2026-03-02,0.6"), "rates.csv", 3, "currency", ["EUR", "Currencies"]),
     (rates("EUR,AUD,2026-03-02,0.6", "EUR,AUD,2026-01-02,0.6"), "rates.csv", 2, "currency", ["EUR"]),
