@@ -308,6 +308,7 @@ NORTH_IN_SYDNEY = TRACKING + ",,location,Sydney,Region,North\n,,location,Perth,R
         (Value(12), Value(11, ("Sydney",)), "South"),
         (Value(12, ("Perth",)), NOTHING, "South"),
         (NOTHING, Value(11), "North"),
+        (Value.text("Perth"), Value(11), "South"),
         (NOTHING, NOTHING, None),
     ],
 )

@@ -22,6 +22,7 @@ from mappings.xero import (
     Found,
     Item,
     Line,
+    NewContact,
     Organisation,
     TaxRate,
     TrackingCategory,
@@ -100,6 +101,22 @@ def test_the_body_is_written_digit_for_digit() -> None:
         == '{"a":1.10,"b":33.3333,"c":"Zoë — 客"}'
     )
     assert read_json(write_json(DOCUMENT.body())) == DOCUMENT.body()
+
+
+def test_a_contact_that_is_yet_to_be_made_is_no_part_of_what_is_stored() -> None:
+    """By the time the document is written the contact has its id."""
+    new = NewContact("t", "Sydney", 101, "Acme", "ACME01")
+    document = replace(DOCUMENT, new_contact=new, company_id=101)
+    assert Document.from_text(document.to_text()) == replace(document, new_contact=None)
+    assert (new.family, new.reference, new.number, new.part, new.url) == ("contacts", "Acme", "ACME01", "t", "")
+
+
+def test_a_document_that_was_stored_before_companies_were_learnt_is_read_without_one() -> None:
+    """A request that was stored by an older version is settled by this one."""
+    text = replace(DOCUMENT, company_id=101).to_text()
+    assert text.count(',"company_id":101') == 1
+    again = Document.from_text(text.replace(',"company_id":101', ""))
+    assert (again.company_id, again.part) == (0, "")
 
 
 def test_totals_are_the_sums_of_the_lines() -> None:
@@ -372,6 +389,22 @@ def test_an_answer_is_read_as_it_came() -> None:
     assert Found.parse({**given_, "DateString": "2026-03-05T00:00:00"}).date == date(2026, 3, 5)
     assert '"Total":330.00' in answer.text
     assert json.loads(answer.text)["Status"] == "PAID"
+
+
+def test_a_contact_is_an_answer_too() -> None:
+    """Found by its number; it has no total, and no link that could be ours."""
+    given_ = {"ContactID": "c", "Name": "Acme", "AccountNumber": "A1", "ContactStatus": "ARCHIVED"}
+    answer = Found.of_contact(given_)
+    assert (answer.xero_id, answer.type, answer.number, answer.url) == ("c", "CONTACT", "A1", "")
+    assert (answer.contact_id, answer.contact_name, answer.status, answer.total) == (
+        "c",
+        "Acme",
+        "ARCHIVED",
+        Decimal(0),
+    )
+    assert json.loads(answer.text) == given_
+    assert Contact.parse({**given_, "MergedToContactID": "d"}).merged_into == "d"
+    assert Contact.parse({**given_, "MergedToContactID": None}).merged_into == ""
 
 
 @pytest.mark.parametrize("value", [{}, None])
