@@ -23,7 +23,7 @@ from blocks.audit.watermarks import Watermark, WatermarkMoved
 from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
 from mappings.connectwise import Invoice, SourceInvoice
 from mappings.invoices import is_credit, organisation_of, starts_too_early
-from mappings.outcomes import WAITING, Hold, Outcome, Reason, XeroList
+from mappings.outcomes import SAID_OF_POSTED, WAITING, Hold, Outcome, Reason, XeroList
 from mappings.plans import Action, Adopt, Create, Unchanged, decide
 from mappings.related import for_mapping, for_routing
 from mappings.surroundings import Surroundings
@@ -196,7 +196,7 @@ def _sift(cycle: Cycle, headers: Sequence[dict[str, Any]], forced: bool) -> _Sif
         known = bound.get(entry.connectwise_id)
         if standing is None or standing.seen != entry.seen or forced:
             early = _by_header(cycle, entry, known is not None)
-        elif standing.outcome in WAITING or standing.reason == Reason.TOTAL_DIFFERS:
+        elif standing.outcome in WAITING or standing.reason in SAID_OF_POSTED:
             # Unfinished, and in ConnectWise as it was: taken up with all the others like it, from its copy.
             cycle.counts["read"] -= 1
             continue
@@ -311,7 +311,7 @@ def _recalled(cycle: Cycle, standings: Mapping[int, Standing]) -> Iterator[Entry
 
 
 def _take_up_differing(cycle: Cycle) -> None:
-    """Posted documents whose total differed: people may have corrected them in Xero since."""
+    """Posted documents of which something was said: people may have corrected them in Xero since."""
     standings = runs.differing(cycle.doors.audit, cycle.family, cycle.run_id)
     entries = [
         Entry(each.connectwise_id, each.reference, {}, seen=each.seen)

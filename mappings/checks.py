@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from mappings.money import plain
 from mappings.outcomes import Hold, Reason
-from mappings.xero import Document, Found
+from mappings.xero import Document, Found, fold
 
 
 def total_agrees(document: Document, answer: Found) -> Hold | None:
@@ -21,7 +22,30 @@ def total_agrees(document: Document, answer: Found) -> Hold | None:
     )
 
 
-AFTER_POSTING: Sequence[Callable[[Document, Found], Hold | None]] = (total_agrees,)
+TRACKING_CURE = "Restore the option in Xero, or correct tracking.csv; then set the tracking of this document in Xero."
+
+
+def tracking_agrees(document: Document, answer: Found) -> Hold | None:
+    """Every option that was sent is there: one that was archived meanwhile may be left out without a word."""
+    sent = sorted((fold(name), fold(option)) for line in document.lines for name, option in line.tracking)
+    if not sent:
+        return None
+    lost = Counter(sent) - Counter(answer.tracking)
+    if not lost:
+        return None
+    spelt = {
+        (fold(name), fold(option)): f"{name}/{option}" for line in document.lines for name, option in line.tracking
+    }
+    listed = ", ".join(spelt[each] for each in lost)
+    return Hold(
+        Reason.MISSING_TRACKING,
+        listed,
+        f"{document.reference} was posted, and Xero left out tracking: {listed}.",
+        TRACKING_CURE,
+    )
+
+
+AFTER_POSTING: Sequence[Callable[[Document, Found], Hold | None]] = (total_agrees, tracking_agrees)
 
 
 def after_posting(document: Document, answer: Found) -> list[Hold]:

@@ -209,9 +209,9 @@ class Coding:
         )
         if draft.category_unknown and "category" in self.tables.tracking.named("source"):
             self.problems.append(_hidden(Reason.MISSING_TRACKING, draft, self.tables.tracking.layout.file))
-        for row in found.rows:
+        for row, source in found.rows:
             self.rows.append(row)
-            if doubt := several(row, {"value": row.values["source"]}, self.namesakes):
+            if doubt := several(row, {"value": source}, self.namesakes):
                 self.problems.append(doubt)
         self.problems += found.problems
         return tuple(found.options)

@@ -299,7 +299,7 @@ def read_rows(layout: Layout, content: bytes | None) -> tuple[tuple[str, ...], l
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise TablesUnusable([_not_utf8(layout, content[: error.start])]) from error
+        raise TablesUnusable([_not_utf8(layout, error.object[: error.start])]) from error
     rows: list[Row] = []
     problems: list[TableProblem] = []
     # Rows are counted, not lines: a cell may hold line ends.

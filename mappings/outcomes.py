@@ -89,6 +89,10 @@ UNCOVERED = frozenset(
 """Reasons that say: the tables, or Xero's lists that they name, do not cover a value of the record."""
 
 
+SAID_OF_POSTED = frozenset({Reason.TOTAL_DIFFERS, Reason.MISSING_TRACKING})
+"""What may be said of a document that is posted all the same; looked at again until a person has put it right."""
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """What a reason means and what to do, in a sentence each; `needs_people` is False where waiting is the cure."""

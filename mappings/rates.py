@@ -140,13 +140,13 @@ def _from_table(currency: str, base: str, on: date, max_age_days: int, table: Ra
         if found
         else "there is none up to that day"
     )
-    cells = {"currency": currency, "base": base, "date": on.isoformat(), "rate": "<rate>"}
+    cells = {"currency": currency, "base": base, "date": on.isoformat(), "rate": f"<{currency} per 1 {base}>"}
     line = ",".join(cells.get(name, "") for name in table.columns or (*RATES.keys, *RATES.values))
     return Hold(
         Reason.MISSING_RATE,
         currency,
         f"{RATES.file} has no rate of {currency} per {base} for {on}: {known}.",
-        f"Add to {RATES.file}: {line} ({currency} per 1 {base})",
+        f"Add to {RATES.file}: {line}",
     )
 
 

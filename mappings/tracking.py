@@ -25,10 +25,13 @@ Sources = Mapping[str, Value | tuple[Value, ...]]
 
 @dataclass
 class Tracked:
-    """The options of one line as (category, option) in Xero's own spelling, the rows that gave them, and problems."""
+    """The options of one line as (category, option) in Xero's own spelling, the rows that gave them, and problems.
+
+    Each row stands with the source that it was found by.
+    """
 
     options: list[tuple[str, str]] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[tuple[Row, str]] = field(default_factory=list)
     problems: list[Hold] = field(default_factory=list)
 
 
@@ -37,7 +40,7 @@ def track(
 ) -> Tracked:
     """The tracking of one line (`line`: how messages name it)."""
     found = Tracked()
-    chosen: dict[str, Row] = {}
+    chosen: dict[str, tuple[Row, str]] = {}
     for source in SOURCES:
         keys = {"organisation": Value.text(organisation), "side": Value.text(side), "source": Value.text(source)}
         leads_to = table.named("tracking_category", **keys)
@@ -55,11 +58,11 @@ def track(
             )
             continue
         if row is not None:
-            chosen.setdefault(fold(row.values["tracking_category"]), row)
+            chosen.setdefault(fold(row.values["tracking_category"]), (row, source))
         elif _shown(given) and getattr(unmapped, source) == "hold" and not leads_to <= chosen.keys():
             found.problems.append(_unmapped(source, _shown(given), organisation, side, line, table))
-    for row in chosen.values():
-        found.rows.append(row)
+    for row, source in chosen.values():
+        found.rows.append((row, source))
         if row.values["option"]:
             option = _option(row, organisation, books)
             if isinstance(option, Hold):
@@ -67,7 +70,7 @@ def track(
             else:
                 found.options.append(option)
     if len(found.options) > MOST:
-        rows = ", ".join(str(row) for row in found.rows)
+        rows = ", ".join(str(row) for row, _ in found.rows)
         found.problems.append(
             Hold(
                 Reason.MISSING_TRACKING,

@@ -516,6 +516,16 @@ class Found:
         )  # fmt: skip
 
     @property
+    def tracking(self) -> list[tuple[str, str]]:
+        """The tracking of all lines together, categories and options folded, in no order that means anything."""
+        lines = json.loads(self.text).get("LineItems") or []
+        return sorted(
+            (fold(each.get("Name") or ""), fold(each.get("Option") or ""))
+            for line in lines
+            for each in line.get("Tracking") or []
+        )
+
+    @property
     def live(self) -> bool:
         """False once a person has voided or deleted it."""
         return self.status not in DEAD

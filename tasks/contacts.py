@@ -186,6 +186,6 @@ def _refused(one: NewContact, words: str) -> Hold:
     return Hold(
         Reason.REFUSED_BY_XERO,
         words,
-        f"Xero refused to create the contact {one.name!r} in {one.organisation}: {words}.",
+        f"Xero refused to create the contact {one.name!r} in {one.organisation}: {words.rstrip('.')}.",
         f"Create the contact in Xero by hand{number}, or name an existing one in contacts.csv.",
     )

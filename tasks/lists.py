@@ -202,7 +202,7 @@ class Lists:
         return self._namesakes
 
     def _by_id(self, record: type[Kept], ids: Iterable[int]) -> dict[int, Kept]:
-        """Records of one list by id, each read once a day."""
+        """Records of one list by id, each read once a day; those that are not there once a cycle."""
         wanted = list(dict.fromkeys(ids))
         here: dict[int, Kept | None] = self._by_ids.setdefault(record, {})
         if any(number not in here for number in wanted):
@@ -212,13 +212,15 @@ class Lists:
             if known is not None and not self._is_old(known.read_at):
                 since = known.read_at
                 for number, given in json.loads(known.text, parse_float=Decimal).items():
-                    here.setdefault(int(number), record.model_validate(given) if given else None)
+                    here.setdefault(int(number), record.model_validate(given))
             missing = [number for number in wanted if number not in here]
             if missing:
                 found = [record.model_validate(given) for given in self._doors.connectwise.related(record, missing)]
                 here |= dict.fromkeys(missing) | {each.id: each for each in found}
-                # Kept since the oldest of them was read, so that each is renewed in time.
-                text = _dump({number: each and each.model_dump() for number, each in here.items()})
+                # Kept since the oldest of them was read, so that each is renewed in time. What is not there is asked
+                # for again by the next cycle: somebody may restore it, or correct the API member's role.
+                there = {n: each for n, each in here.items() if each is not None and not _is_deleted(each)}
+                text = _dump({number: each.model_dump() for number, each in there.items()})
                 self._keep(CONNECTWISE, name, text, since)
         return {number: each for number in wanted if (each := here[number]) is not None}
 
@@ -316,6 +318,10 @@ def _lean(name: XeroList, given: Any) -> Any:
     if isinstance(given, list):
         return [_lean(name, element) for element in given]
     return {field: given[field] for field in KEEP[name] if field in given}
+
+
+def _is_deleted(record: ConnectWiseRecord) -> bool:
+    return isinstance(record, Company) and record.deleted_flag
 
 
 def _scope(tenant_id: str) -> str:

@@ -23,7 +23,7 @@ from functools import partial
 
 from blocks.audit import requests, runs
 from blocks.audit.requests import Occupied, RowOfRequest, StoredRequest
-from blocks.audit.runs import Result
+from blocks.audit.runs import Result, Standing
 from blocks.failures import LimitReached, Unreachable
 from blocks.xero.client import KEY_LASTS, BatchRefused, Element, FateUnknown
 from mappings import checks
@@ -385,22 +385,31 @@ def adopt(cycle: Cycle, adoptions: Sequence[Adopt]) -> list[Result]:
 def compare_again(cycle: Cycle, entries: Sequence[Entry]) -> list[Result]:
     """Unchanged records of which something was said before. Nothing is stored.
 
-    Where Xero's total was not the predicted one, Xero is asked whether a person has corrected it since.
+    Where Xero's total was not the predicted one, or tracking was left out, Xero is asked whether a person has corrected
+    it since.
     """
     ids = [entry.connectwise_id for entry in entries]
     bound = requests.bound(cycle.doors.audit, cycle.family, ids)
     answered = requests.bases(cycle.doors.audit, cycle.family, ids)
+    standings = runs.standings(cycle.doors.audit, cycle.family, ids)
     wrong: dict[str, list[int]] = defaultdict(list)
     for number in ids:
-        if answered[number].total != bound[number].total:
+        said = standings[number].reason if number in standings else ""
+        if answered[number].total != bound[number].total or said == Reason.MISSING_TRACKING:
             wrong[bound[number].organisation].append(number)
     now: dict[str, Found] = {}
     for organisation, numbers in sorted(wrong.items()):
         tenant_id, names = bound[numbers[0]].tenant_id, [answered[number].number for number in numbers]
         cycle.reach(organisation, partial(_look_again, cycle, tenant_id, names, now))
-    return [
-        _compared(cycle, entry, bound[entry.connectwise_id], answered[entry.connectwise_id], now) for entry in entries
-    ]
+    results: list[Result] = []
+    for entry in entries:
+        number = entry.connectwise_id
+        hold = _still_wrong(entry.reference, bound[number], answered[number], now, standings.get(number))
+        result = cycle.result(
+            entry, Outcome.UNCHANGED, hold, xero_id=bound[number].xero_id, organisation=bound[number].organisation
+        )
+        results.append(replace(result, amount=plain(bound[number].total), currency=bound[number].currency))
+    return results
 
 
 def _look_again(cycle: Cycle, tenant_id: str, numbers: Sequence[str], now: dict[str, Found]) -> None:
@@ -408,18 +417,22 @@ def _look_again(cycle: Cycle, tenant_id: str, numbers: Sequence[str], now: dict[
         now.update({each.xero_id: each for each in found})
 
 
-def _compared(cycle: Cycle, entry: Entry, bound: Bound, answered: Found, now: Mapping[str, Found]) -> Result:
-    theirs = now.get(bound.xero_id, answered).total
-    hold = None
-    if theirs != bound.total:
-        hold = Hold(
+def _still_wrong(
+    reference: str, bound: Bound, answered: Found, now: Mapping[str, Found], standing: Standing | None
+) -> Hold | None:
+    """What is still to be said of a posted document, as it is in Xero now (or was, where it could not be read)."""
+    theirs = now.get(bound.xero_id, answered)
+    if theirs.total != bound.total:
+        return Hold(
             Reason.TOTAL_DIFFERS,
-            plain(theirs),
-            f"{entry.reference} was posted: ConnectWise says {plain(bound.total)} {bound.currency}, Xero has "
-            f"{plain(theirs)}.",
+            plain(theirs.total),
+            f"{reference} was posted: ConnectWise says {plain(bound.total)} {bound.currency}, Xero has "
+            f"{plain(theirs.total)}.",
         )
-    result = cycle.result(entry, Outcome.UNCHANGED, hold, xero_id=bound.xero_id, organisation=bound.organisation)
-    return replace(result, amount=plain(bound.total), currency=bound.currency)
+    # Whatever a person made of the tracking since, she has seen it.
+    if standing is not None and standing.reason == Reason.MISSING_TRACKING and theirs.tracking == answered.tracking:
+        return Hold(Reason.MISSING_TRACKING, standing.value, standing.message, checks.TRACKING_CURE)
+    return None
 
 
 # What an earlier cycle left behind
@@ -491,7 +504,11 @@ def _rejected(cycle: Cycle, refused: Sequence[tuple[Document, str]]) -> list[Res
         cycle.result(
             entry_of(cycle, document),
             Outcome.REJECTED,
-            Hold(Reason.REFUSED_BY_XERO, words, f"Xero refused {document.reference} in {organisation}: {words}."),
+            Hold(
+                Reason.REFUSED_BY_XERO,
+                words,
+                f"Xero refused {document.reference} in {organisation}: {words.rstrip('.')}.",
+            ),
             document,
             body=rejected_body(cycle, document),
         )

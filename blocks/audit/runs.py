@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.tables import EXCEPTIONS, OUTCOMES, RECORDS, RUNS
-from mappings.outcomes import EXPLANATIONS, WAITING, Outcome, Reason
+from mappings.outcomes import SAID_OF_POSTED, EXPLANATIONS, WAITING, Outcome, Reason
 
 CHUNK = 400
 """Values per IN list: below SQLite's limit of variables."""
@@ -226,7 +226,8 @@ def waiting(audit: Audit, family: str, run_id: str, after: int, limit: int) -> l
 
 
 def differing(audit: Audit, family: str, run_id: str) -> list[Standing]:
-    """Posted records whose total in Xero differed when it was last looked at, by an earlier cycle."""
+    """Posted records of which something was said when they were last looked at, by an earlier cycle."""
+    said = [reason.value for reason in SAID_OF_POSTED]
     with audit.reading() as connection:
         rows = connection.execute(
             select(*_STANDING)
@@ -238,8 +239,8 @@ def differing(audit: Audit, family: str, run_id: str) -> list[Standing]:
             .where(
                 EXCEPTIONS.c.family == family,
                 EXCEPTIONS.c.resolved_at.is_(None),
-                EXCEPTIONS.c.reason == Reason.TOTAL_DIFFERS.value,
-                RECORDS.c.reason == Reason.TOTAL_DIFFERS.value,
+                EXCEPTIONS.c.reason.in_(said),
+                RECORDS.c.reason.in_(said),
                 RECORDS.c.outcome.not_in([outcome.value for outcome in WAITING]),
                 RECORDS.c.run_id != run_id,
             )

@@ -83,6 +83,19 @@ ROWS: dict[str, tuple[dict[str, str], str, str]] = {
         "location/sydney",
         "tracking.csv row 2 says 'Sydney' for the location",
     ),
+    "tracking.csv, the source in capitals": (
+        {
+            "tracking.csv": "organisation,side,source,value,tracking_category,option\n"
+            ",sales,LOCATION,Sydney,Region,North\n"
+        },
+        "location/sydney",
+        "tracking.csv row 2 says 'Sydney' for the location",
+    ),
+    "tracking.csv, any source": (
+        {"tracking.csv": "organisation,side,source,value,tracking_category,option\n,sales,,Sydney,Region,North\n"},
+        "location/sydney",
+        "tracking.csv row 2 says 'Sydney' for the location",
+    ),
 }
 
 
