@@ -152,10 +152,11 @@ def test_a_cell_that_looks_like_a_formula_is_told_with_file_row_and_column(
 
 
 @pytest.mark.parametrize("layout", list(COLUMNS), ids=ids)
-def test_another_encoding_is_told_with_file_row_and_column(layout: Layout) -> None:
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+def test_another_encoding_is_told_with_file_row_and_column(layout: Layout, mark: bytes) -> None:
     """Latin-1, as an old spreadsheet saves it; a byte order mark in front of UTF-8 is fine."""
-    assert read_tables({each.file: b"\xef\xbb\xbf" + written(each) for each in COLUMNS}).digest
-    files = {each.file: written(each) for each in COLUMNS}
+    files = {each.file: mark + written(each) for each in COLUMNS}
+    assert read_tables(files).digest
     last = COLUMNS[layout][-1]
     files[layout.file] += ("," * (len(COLUMNS[layout]) - 1)).encode() + "Zoë\n".encode("latin-1")
     assert told(files) == [f"{layout.file}, row 2, column {last}: not UTF-8; save the sheet as 'CSV UTF-8'"]

@@ -116,7 +116,7 @@ def test_a_document_before_the_first_rate_is_held_with_the_line_to_paste() -> No
     found = held(asked(text="NZD,AUD,2026-03-03,1.0875\n"))
     assert (found.reason, found.value, found.waits_on) == (Reason.MISSING_RATE, "NZD", ())
     assert found.message == "rates.csv has no rate of NZD per AUD for 2026-03-02: there is none up to that day."
-    assert found.fix == "Add to rates.csv: NZD,AUD,2026-03-02,<rate> (NZD per 1 AUD)"
+    assert found.fix == "Add to rates.csv: NZD,AUD,2026-03-02,<NZD per 1 AUD>"
 
 
 def test_the_line_to_paste_follows_the_columns_of_the_file_and_lets_the_document_through() -> None:
@@ -125,12 +125,12 @@ def test_the_line_to_paste_follows_the_columns_of_the_file_and_lets_the_document
     empty = read_rates(header.encode())
     policy = Currency(source="rates_table")
     fix = held(rate_for("NZD", "AUD", DAY, policy, empty, [])).fix
-    line = fix.partition("rates.csv: ")[2].partition(" (")[0]
-    assert line == ",<rate>,2026-03-02,AUD,NZD"
-    pasted = read_rates((header + line.replace("<rate>", "1.0875")).encode())
+    line = fix.partition("rates.csv: ")[2]
+    assert line == ",<NZD per 1 AUD>,2026-03-02,AUD,NZD"
+    pasted = read_rates((header + line.replace("<NZD per 1 AUD>", "1.0875")).encode())
     assert isinstance(rate_for("NZD", "AUD", DAY, policy, pasted, []), Rate)
     missing = held(rate_for("NZD", "AUD", DAY, policy, read_rates(None), []))
-    assert missing.fix == "Add to rates.csv: NZD,AUD,2026-03-02,<rate> (NZD per 1 AUD)"
+    assert missing.fix == "Add to rates.csv: NZD,AUD,2026-03-02,<NZD per 1 AUD>"
 
 
 def test_a_file_may_look_as_spreadsheets_save_it() -> None:

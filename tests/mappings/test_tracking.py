@@ -73,7 +73,7 @@ def test_for_one_category_the_earlier_source_wins(earlier: str, later: str) -> N
     """Category, work type, staff, department, location: wherever the rows stand in the file."""
     text = FIRST[later].replace("North", "South") + FIRST[earlier]
     assert options(text) == [("Region", "North")]
-    assert [str(row) for row in tracked(text).rows] == ["tracking.csv row 3"]
+    assert [(str(row), source) for row, source in tracked(text).rows] == [("tracking.csv row 3", earlier)]
 
 
 def test_a_later_source_decides_where_the_earlier_one_has_no_row() -> None:
@@ -116,8 +116,10 @@ def test_a_row_for_any_value_counts_for_a_line_without_one_too() -> None:
 
 
 def test_a_row_for_any_source_fits_whatever_has_the_value() -> None:
-    """A blank source is any of the five."""
-    assert options(",,,Sydney,Region,North\n") == [("Region", "North")]
+    """A blank source is any of the five; the row is kept with the one that found it."""
+    text = ",,,Sydney,Region,North\n"
+    assert options(text) == [("Region", "North")]
+    assert [source for _, source in tracked(text, unmapped=LEAVE_OUT).rows] == ["location"]
 
 
 # None, deliberately
@@ -127,7 +129,7 @@ def test_a_blank_option_is_deliberately_none() -> None:
     """Nothing is sent for the category, nobody is asked, and the row is kept as the reason."""
     found = tracked(",,location,Sydney,Region,\n")
     assert (found.options, found.problems) == ([], [])
-    assert [str(row) for row in found.rows] == ["tracking.csv row 2"]
+    assert [(str(row), source) for row, source in found.rows] == [("tracking.csv row 2", "location")]
 
 
 def test_a_blank_option_keeps_later_sources_from_filling_the_category() -> None:
