@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.tables import EXCEPTIONS, OUTCOMES, RECORDS, RUNS
-from mappings.outcomes import SAID_OF_POSTED, EXPLANATIONS, WAITING, Outcome, Reason
+from mappings.outcomes import EXPLANATIONS, SAID_OF_POSTED, WAITING, Outcome, Reason
 
 CHUNK = 400
 """Values per IN list: below SQLite's limit of variables."""
