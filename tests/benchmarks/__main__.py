@@ -26,7 +26,7 @@ from rich.table import Table
 
 from tests.benchmarks import processes
 from tests.benchmarks.client import Cost, Task
-from tests.benchmarks.mapping import Speed, Work
+from tests.benchmarks.mapping import CHUNK, Speed, Work
 from tests.benchmarks.world import Size
 
 KINDS = {"bare": "bare loop", "plain": "ours, plain calls", "prefect": "ours, Prefect flow"}
@@ -256,6 +256,10 @@ def _print_mapping(console: Console, speeds: dict[Work, Speed]) -> None:
         table.add_row(name, *[""] * len(these), style="bold")
         table.add_row("  records a second", *(f"{records / speed.wall:,.0f}" for speed in these))
         table.add_row("  CPU microseconds a record", *(f"{1e6 * speed.cpu / records:.0f}" for speed in these))
+        if records > CHUNK:
+            later = (f"{(records - CHUNK) / (speed.wall - speed.first):,.0f}" for speed in these)
+            table.add_row(f"  records a second after the first {CHUNK:,}", *later)
+            table.add_row(f"  seconds for the first {CHUNK:,}", *(f"{speed.first:.2f}" for speed in these))
         table.add_row("  peak MB before the first record", *(f"{speed.before / 1e6:.0f}" for speed in these))
         table.add_row("  peak MB", *(f"{speed.peak / 1e6:.0f}" for speed in these))
         table.add_row("  seconds to read the tables", *(f"{speed.reading:.2f}" for speed in these))
