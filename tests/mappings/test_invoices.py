@@ -17,7 +17,7 @@ from mappings.invoices import is_credit, organisation_of, starts_too_early, to_x
 from mappings.outcomes import Hold, Reason, XeroList
 from mappings.related import Related
 from mappings.surroundings import Surroundings
-from mappings.xero import Document
+from mappings.xero import Document, NewContact
 from tests.mappings.samples import (
     FILES,
     HEADER,
@@ -98,7 +98,12 @@ def test_the_same_input_gives_the_same_document() -> None:
 
 @pytest.mark.parametrize(
     ("template", "number"),
-    [("{invoice_number}", "40001"), ("INV-{invoice_number}", "INV-40001"), ("{company} {id}", "ACME 39001")],
+    [
+        ("{invoice_number}", "40001"),
+        ("INV-{invoice_number}", "INV-40001"),
+        ("{company} {id}", "ACME 39001"),
+        ("{date}/{invoice_number} {customer_po}", "2026-03-02/40001 PO-77"),
+    ],
 )
 def test_the_number_follows_the_template(template: str, number: str) -> None:
     """Policy decides how numbers look; `reference` is always the number that people know."""
@@ -207,7 +212,7 @@ def test_less_than_half_a_cent_is_nothing() -> None:
 def test_an_invoice_over_nothing_is_skipped_where_policy_says_so() -> None:
     """Nobody is asked about it, whatever else is the matter with it."""
     found = hold(invoice(accountNumber="nobody", tax=0), policy('[sales]\nzero_total = "skip"\n'))
-    assert (found.reason, found.skip) == (Reason.ZERO_TOTAL, True)
+    assert (found.reason, found.value, found.skip) == (Reason.ZERO_TOTAL, "0.00", True)
     assert not isinstance(to_xero_invoice(invoice([time()]), policy('[sales]\nzero_total = "skip"\n')), Hold)
 
 
@@ -465,6 +470,37 @@ def test_the_payer_is_found_by_its_own_number(bill_to: str, companies: list[Comp
     assert (held(result).reason is Reason.COMPANY_MERGED) if name is None else mapped(result).contact_name == name
 
 
+def test_a_contact_is_learnt_for_the_company_that_it_was_found_for() -> None:
+    """For the one that pays; what a person wrote into contacts.csv is not learnt, since it may change there."""
+    assert document().company_id == 101
+    rows = "organisation,role,company,contact_id,account_number,contact_name\n,,ACME,,ACME01,\n"
+    assert document(world=surroundings({"contacts.csv": rows})).company_id == 0
+    assert document(invoice([time()], company={"identifier": "ACME", "name": "Acme Pty Ltd"})).company_id == 0
+    world = surroundings(sydney=books(contacts=(HOLDINGS,)), companies=[Company(id=202, account_number="HOLD01")])
+    assert document(invoice([time()], billToCompany=PAYER), world).company_id == 202
+
+
+def test_what_a_company_was_before_counts_in_its_own_organisation() -> None:
+    """Known by the organisation and the company's id; another company's contact is not taken."""
+    renamed = books(contacts=(contact(3, "Acme Group"),))
+    for key, found in (((SYDNEY, 101), True), (("other", 101), False), ((SYDNEY, 102), False)):
+        world = replace(surroundings(sydney=renamed), known_contacts={key: contact(3, "").contact_id})
+        result = to_xero_invoice(invoice([time()]), world)
+        assert isinstance(result, Document) is found
+        if found:
+            assert (mapped(result).contact_name, mapped(result).company_id) == ("Acme Group", 101)
+
+
+def test_a_missing_contact_is_made_only_where_policy_says_so() -> None:
+    """The document then carries the contact that is to be made, and no id yet; what is made is learnt too."""
+    nobody = books(contacts=())
+    assert hold(world=surroundings(sydney=nobody)).reason is Reason.MISSING_CONTACT
+    made = document(world=surroundings({"policy.toml": '[contacts]\ncreate = "create"\n'}, sydney=nobody))
+    assert made.new_contact == NewContact(SYDNEY, "Sydney", 101, "Acme Pty Ltd", "ACME01")
+    assert (made.contact_id, made.contact_name, made.company_id) == ("", "Acme Pty Ltd", 101)
+    assert document().new_contact is None
+
+
 # Currency
 
 
@@ -563,6 +599,14 @@ def test_the_source_of_a_rate_is_kept_where_it_is_no_row_too() -> None:
     )  # fmt: skip
     days = surroundings({"policy.toml": '[currency]\nsource = "xero_day_rate"\n'}, sydney=NZD_BOOKS)
     assert document(invoice([time()], currency=FOREIGN), days).rows_used[-1] == "rate: Xero's rate of the day"
+
+
+def test_a_company_without_an_id_has_no_rate_of_another() -> None:
+    """Whichever ids there are."""
+    rated = Company.model_validate({"id": 1, "customFields": [{"caption": "Exchange Rate", "value": 1.2}]})
+    world = surroundings({"policy.toml": '[currency]\nsource = "custom_field"\n'}, sydney=NZD_BOOKS, companies=[rated])
+    nameless = invoice([time()], currency=FOREIGN, company={"identifier": "ACME", "name": "Acme Pty Ltd"})
+    assert hold(nameless, world).reason is Reason.MISSING_RATE
 
 
 @pytest.mark.parametrize("companies", [[], [Company(id=101)], [Company(id=102)]])
