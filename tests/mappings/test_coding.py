@@ -363,6 +363,16 @@ def test_tracking_may_differ_from_line_to_line_and_by_side() -> None:
     assert coded(purchases, ada).tracking == (("Region", "South"),)
 
 
+def test_a_category_that_is_not_shown_matters_only_where_tracking_asks_for_it() -> None:
+    """What hangs on the place of a line is known all the same."""
+    hidden = draft(category_unknown="catalogue item DOCK")
+    for source, held_back in (("location", False), ("category", True)):
+        files = {"tracking.csv": f"{TRACKING},,{source},Sydney,Region,North\n"}
+        found = coding(files, books(tracking=[REGION]), location=Value(11, ("Sydney",)))
+        found.line(hidden)
+        assert bool(found.problems) is held_back
+
+
 @pytest.mark.parametrize(
     ("description", "named"),
     [

@@ -307,6 +307,7 @@ ADA, TOM, NEW = {"id": 1, "identifier": "ada"}, {"id": 2, "identifier": "tom"}, 
 BY_STAFF = ROUTES + ",,,ada,,Sydney\n,,,tom,,Auckland\n,,,(none),,Perth\n"
 ORDER = {"salesOrder": {"id": 501}}
 SOLD_BY_TOM = SalesOrder(id=501, sales_rep=Reference(id=2, identifier="tom"))
+FIRST_SOLD_BY_TOM = SalesOrder(id=1, sales_rep=Reference(id=2, identifier="tom"))
 
 
 def routed(
@@ -374,7 +375,7 @@ def test_a_single_time_entry_without_a_row_holds_the_record_where_all_count() ->
         ([SalesOrder(id=501)], ORDER, "Perth"),
         ([], ORDER, "Perth"),
         ([SOLD_BY_TOM], {}, "Perth"),
-        ([SOLD_BY_TOM], {"salesOrder": {}}, "Perth"),
+        ([SOLD_BY_TOM, FIRST_SOLD_BY_TOM], {"salesOrder": {}}, "Perth"),
         ([SOLD_BY_TOM], {"salesOrder": {"id": 502}}, "Perth"),
     ],
 )
@@ -470,6 +471,24 @@ def test_the_payer_is_found_by_its_own_number(bill_to: str, companies: list[Comp
     assert (held(result).reason is Reason.COMPANY_MERGED) if name is None else mapped(result).contact_name == name
 
 
+@pytest.mark.parametrize(
+    ("payer", "value", "named"),
+    [
+        (PAYER, "Acme Holdings", "Acme Holdings"),
+        ({"id": 202, "identifier": "HOLDINGS"}, "202", "HOLDINGS"),
+        ({"id": 202}, "202", "202"),
+    ],
+)
+def test_a_payer_that_is_gone_is_named_as_well_as_it_is_known(payer: dict[str, Any], value: str, named: str) -> None:
+    """By its name, else its identifier, else its id."""
+    found = hold(invoice([time()], billToCompany=payer))
+    assert (found.reason, found.value) == (Reason.COMPANY_MERGED, value)
+    assert found.message == (
+        f"The invoice bills {named}, which ConnectWise does not have any more (or the API member may not see): merged "
+        "into another company, or deleted."
+    )
+
+
 def test_a_contact_is_learnt_for_the_company_that_it_was_found_for() -> None:
     """For the one that pays; what a person wrote into contacts.csv is not learnt, since it may change there."""
     assert document().company_id == 101
@@ -483,9 +502,15 @@ def test_a_contact_is_learnt_for_the_company_that_it_was_found_for() -> None:
 def test_what_a_company_was_before_counts_in_its_own_organisation() -> None:
     """Known by the organisation and the company's id; another company's contact is not taken."""
     renamed = books(contacts=(contact(3, "Acme Group"),))
-    for key, found in (((SYDNEY, 101), True), (("other", 101), False), ((SYDNEY, 102), False)):
+    nameless = invoice([time()], company={"identifier": "ACME", "name": "Acme Pty Ltd"})
+    for key, source, found in (
+        ((SYDNEY, 101), invoice([time()]), True),
+        (("other", 101), invoice([time()]), False),
+        ((SYDNEY, 102), invoice([time()]), False),
+        ((SYDNEY, 1), nameless, False),
+    ):
         world = replace(surroundings(sydney=renamed), known_contacts={key: contact(3, "").contact_id})
-        result = to_xero_invoice(invoice([time()]), world)
+        result = to_xero_invoice(source, world)
         assert isinstance(result, Document) is found
         if found:
             assert (mapped(result).contact_name, mapped(result).company_id) == ("Acme Group", 101)
@@ -854,6 +879,13 @@ def test_each_line_is_taxed_as_connectwise_taxes_it(
     tax = sum((amounts[key] for key, tax_type in wanted.items() if tax_type == "OUTPUT"), Decimal(0))
     found = document(invoice(**rows, **header, tax=tax), surroundings(tax_codes=codes))
     assert {line.key: line.tax_type for line in found.lines} == wanted
+
+
+def test_a_tax_code_without_an_id_is_none_of_the_known_ones() -> None:
+    """Then nothing is known of what it taxes: the header's flag alone decides."""
+    codes = [TaxCode(id=1, identifier="GST"), TaxCode(id=5, identifier="GST")]
+    found = document(invoice([time()], taxCode={"name": "GST"}), surroundings(tax_codes=codes))
+    assert found.lines[0].tax_type == "OUTPUT"
 
 
 # Tax to the cent
