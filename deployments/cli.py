@@ -32,6 +32,9 @@ app = typer.Typer(
 mappings = typer.Typer(name="mappings", help="The tables against both live systems.", no_args_is_help=True)
 app.add_typer(mappings)
 
+connect = typer.Typer(name="connect", help="Consent to what tieout may do.", no_args_is_help=True)
+app.add_typer(connect)
+
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="The configuration file. Default: TIEOUT_CONFIG, else tieout.toml.")
 ]
@@ -121,6 +124,40 @@ def setup(config: ConfigOption = None, json: JsonOption = False) -> None:
         console.print(f"Copied {len(copied)} mapping templates to {settings.tables_directory()}; fill them in.")
     console.print(f"Registered {', '.join(deployed)}; their schedules are yours to edit at {ui_url('/deployments')}.")
     console.print("Next: `tieout plan` shows what the first cycle would write, `tieout sync` runs it.")
+
+
+@connect.command()
+def xero(
+    port: Annotated[
+        int,
+        typer.Option(min=1, max=65535, help="The app needs http://localhost:PORT/callback among its redirect URIs."),
+    ] = 8765,
+    wait: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="How long to wait for you.")] = 300,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address to go to.")] = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Consent in the browser; keeps the tokens and lists the organisations, with the lines to paste."""
+    settings = read(config)
+    quiet_prefect()
+    import webbrowser
+
+    from deployments.consent import connect as connect_to_xero
+    from deployments.printing import print_json
+    from deployments.server import ended_by_signals
+
+    with ended_by_signals():
+        connected = connect_to_xero(
+            settings,
+            port=port,
+            wait_seconds=wait,
+            browse=(lambda _address: None) if no_browser else webbrowser.open,
+            say=lambda text: print(text, file=sys.stderr, flush=True),
+        )
+    if json:
+        print_json(connected.as_json())
+    else:
+        print(connected.in_words())
 
 
 @app.command()

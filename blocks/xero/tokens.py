@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -30,6 +31,8 @@ USUAL_LIFE = 1800
 """Seconds that an access token is good for when the answer does not say."""
 LEASE_WAIT = 90
 """Seconds to wait for another process's refresh."""
+
+NEXT_CYCLE = "The next cycle tries again."
 
 Grant = Literal["authorization_code", "client_credentials"]
 
@@ -96,28 +99,61 @@ class TokenKeeper:
                 raise AssertionError("a renewal gave no access token")
             return self._known.access
 
+    def redeem(self, code: SecretStr, redirect_uri: str, verifier: SecretStr) -> SecretStr:
+        """The access token that a consent's code is exchanged for; saved with its refresh token before it is used.
+
+        `redirect_uri` is where the code was sent to, `verifier` what the PKCE challenge was made of (RFC 7636).
+        """
+        with self._lock, self._alone():
+            try:
+                given = self._request(
+                    "Run `tieout connect xero` again.",
+                    grant_type="authorization_code", code=code.get_secret_value(), redirect_uri=redirect_uri,
+                    code_verifier=verifier.get_secret_value(),
+                )  # fmt: skip
+            except _InvalidGrant:
+                raise NotConfigured(
+                    "Xero no longer accepts the code of this consent: it is good for five minutes, and once. Run "
+                    "`tieout connect xero` again."
+                ) from None
+            if given.access is None or given.refresh is None:
+                raise NotConfigured(
+                    f"Xero gave no refresh token for this consent: the app needs all of the scopes {SCOPES}."
+                )
+            self._keep(given)
+            self._known = given
+            return given.access
+
     def _good(self, tokens: Tokens, refused: SecretStr | None) -> bool:
         if tokens.access is None or tokens.expires_at is None or tokens.access == refused:
             return False
         return self._clock() < tokens.expires_at - EARLY
 
     def _renew(self, refused: SecretStr | None) -> Tokens:
+        with self._alone():
+            stored = self._store.load()
+            if self._good(stored, refused):
+                return stored
+            renewed = self._ask(stored)
+            self._keep(renewed)
+            return renewed
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         try:
             with hold(
                 self._audit, self._lease, "a token refresh", self._clock, wait_seconds=LEASE_WAIT,
                 sleep=self._retries.sleep,
             ):  # fmt: skip
-                stored = self._store.load()
-                if self._good(stored, refused):
-                    return stored
-                renewed = self._ask(stored)
-                self._retries.run(lambda: self._save(renewed))
-                return renewed
+                yield
         except LeaseTaken as taken:
             raise Unreachable(
                 f"Xero's token is being renewed elsewhere for more than {LEASE_WAIT} s ({taken}); the next cycle "
                 "tries again."
             ) from taken
+
+    def _keep(self, renewed: Tokens) -> None:
+        self._retries.run(lambda: self._save(renewed))
 
     def _save(self, renewed: Tokens) -> None:
         try:
@@ -129,14 +165,16 @@ class TokenKeeper:
     def _ask(self, stored: Tokens) -> Tokens:
         if self._grant == "client_credentials":
             # No refresh token is given here; whoever has the id and the secret asks again.
-            return self._request(grant_type="client_credentials", scope=SCOPES.replace("offline_access ", ""))
+            return self._request(
+                NEXT_CYCLE, grant_type="client_credentials", scope=SCOPES.replace("offline_access ", "")
+            )
         tried: list[SecretStr] = []
         for token in (stored.refresh, self._fallback):
             if token is None or not token.get_secret_value() or token in tried:
                 continue
             tried.append(token)
             try:
-                renewed = self._request(grant_type="refresh_token", refresh_token=token.get_secret_value())
+                renewed = self._request(NEXT_CYCLE, grant_type="refresh_token", refresh_token=token.get_secret_value())
             except _InvalidGrant:
                 continue
             return renewed if renewed.refresh else replace(renewed, refresh=token)
@@ -147,11 +185,11 @@ class TokenKeeper:
             else "There is no refresh token for Xero yet. Run `tieout connect xero`, or set [xero] refresh_token."
         )
 
-    def _request(self, **form: str) -> Tokens:
+    def _request(self, cure: str, **form: str) -> Tokens:
         # A refresh whose answer was lost may be repeated: the previous token is good for 30 more minutes.
-        return self._retries.run(lambda: self._once(urlencode(form).encode()))
+        return self._retries.run(lambda: self._once(urlencode(form).encode(), cure))
 
-    def _once(self, body: bytes) -> Tokens:
+    def _once(self, body: bytes, cure: str) -> Tokens:
         headers = {
             "Authorization": f"Basic {self._basic}",
             "Content-Type": "application/x-www-form-urlencoded",
@@ -163,7 +201,7 @@ class TokenKeeper:
         except NoAnswer as error:
             raise TryAgain(
                 f"Xero's identity server at {host} does not answer ({error}); check [xero] identity_url and the "
-                "network. The next cycle tries again."
+                f"network. {cure}"
             ) from error
         given = envelope(response) or {}
         status = response.status_code
@@ -171,8 +209,8 @@ class TokenKeeper:
             return self._tokens_of(given)
         if status in (200, 408, 429) or status >= 500:
             raise TryAgain(
-                f"Xero's identity server at {host} gives no usable answer ({status}); check [xero] identity_url. The "
-                "next cycle tries again.",
+                f"Xero's identity server at {host} gives no usable answer ({status}); check [xero] identity_url. "
+                f"{cure}",
                 retry_after(response),
             )
         error_code = str(given.get("error") or "")

@@ -10,8 +10,8 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 from deployments.sandbox.wire import Clock, Request, Response
@@ -81,6 +81,8 @@ class Identity:
         self.custom_connection = custom_connection
         self.allowed_scopes: frozenset[str] = GRANULAR | _ALWAYS | (BROAD if switches.broad_scopes else frozenset())
         self.redirect_uris: frozenset[str] | None = None
+        self.user: Literal["agrees", "declines"] = "agrees"
+        self.scope_refusal: Literal["page", "callback"] = "page"
         self.refreshes = 0
         self._codes: dict[str, _Code] = {}
         self._access: dict[str, Grant] = {}
@@ -110,22 +112,40 @@ class Identity:
         self._codes.clear()
 
     def authorize(self, request: Request) -> Response:
-        """A consent screen whose user says yes at once."""
+        """A consent screen whose user answers at once: `user` says how.
+
+        What is wrong with the app's own request ends on an error screen of Xero's, and the app never hears of it:
+        client id, redirect address (compared letter for letter) and scopes (Xero docs: OAuth 2.0, troubleshooting).
+        `scope_refusal` sends the last one to the app instead, as RFC 6749 (4.1.2.1) has it.
+        """
         redirect = request.param("redirect_uri") or ""
         scopes = frozenset((request.param("scope") or "").split())
-        if request.param("client_id") != self.client_id or request.param("response_type") != "code":
-            return json_answer(400, {"error": "unauthorized_client"})
-        if not redirect or (self.redirect_uris is not None and redirect not in self.redirect_uris):
-            return json_answer(400, {"error": "unauthorized_client"})
-        if not scopes <= self.allowed_scopes:
+        challenge = request.param("code_challenge")
+        if request.param("client_id") != self.client_id or self.custom_connection:
+            return _error_screen("unauthorized_client", "Unknown client or client not enabled")
+        if not self._registered(redirect):
+            return _error_screen("unauthorized_client", "Invalid redirect_uri")
+        if request.param("response_type") != "code" or (challenge and request.param("code_challenge_method") != "S256"):
+            return _error_screen("invalid_request", "Invalid response_type or code_challenge_method")
+        if not scopes or not scopes <= self.allowed_scopes:
+            if self.scope_refusal == "page":
+                return _error_screen("invalid_scope", "Invalid scope for client")
             answer = {"error": "invalid_scope"}
+        elif self.user == "declines":
+            answer = {"error": "access_denied"}
         else:
-            answer = {"code": self.issue_code(redirect, scopes, request.param("code_challenge"))}
+            answer = {"code": self.issue_code(redirect, scopes, challenge)}
         state = request.param("state")
         if state is not None:
             answer["state"] = state
         separator = "&" if "?" in redirect else "?"
         return Response(302, {"Location": f"{redirect}{separator}{urlencode(answer)}"})
+
+    def _registered(self, redirect: str) -> bool:
+        """Whether an app may have this redirect address: https, but for the host `localhost` (Xero docs: PKCE flow)."""
+        parts = urlsplit(redirect)
+        allowed = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "localhost")
+        return allowed and (self.redirect_uris is None or redirect in self.redirect_uris)
 
     def revoke(self, request: Request) -> bool:
         """POST /connect/revocation; whether the refresh token was known, and all is revoked now."""
@@ -265,6 +285,11 @@ class Identity:
         signed = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims)}"
         digest = hmac.new(self.client_secret.encode(), signed.encode(), hashlib.sha256).digest()
         return f"{signed}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+
+
+def _error_screen(error: str, why: str) -> Response:
+    words = f"<p>Sorry, something went wrong.</p><p>Error code: 500</p><p>Error: {error} : {why}</p>"
+    return Response(500, {"Content-Type": "text/html; charset=utf-8"}, words.encode())
 
 
 def scopes_for(resource: str, writing: bool) -> frozenset[str]:

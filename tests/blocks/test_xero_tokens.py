@@ -299,6 +299,73 @@ def test_without_any_refresh_token_nothing_is_asked(audit: Audit, clock: Clock, 
     assert server.requests == []
 
 
+# The code of a consent
+
+
+CODE, VERIFIER = SecretStr("canary-access-code"), SecretStr("canary-secret-verifier")
+
+
+def redeemed(tokens: TokenKeeper) -> SecretStr:
+    """The access token for a code."""
+    return tokens.redeem(CODE, "http://localhost:8765/callback", VERIFIER)
+
+
+def test_a_code_is_exchanged_with_its_verifier_and_both_tokens_are_stored(
+    audit: Audit, clock: Clock, exchanges: Exchanges
+) -> None:
+    """The form of RFC 6749 and RFC 7636 with the app's Basic credentials; the audit holds neither code nor verifier."""
+    server = Server(new_tokens(1))
+    store = Store(expired(clock))
+    tokens = keeper(audit, clock, server, store, exchanges=exchanges)
+    assert redeemed(tokens) == SecretStr("canary-access-1")
+    assert form(server.requests[0]) == {
+        "grant_type": "authorization_code",
+        "code": CODE.get_secret_value(),
+        "redirect_uri": "http://localhost:8765/callback",
+        "code_verifier": VERIFIER.get_secret_value(),
+    }
+    assert server.requests[0].headers["Authorization"].startswith("Basic ")
+    assert store.load().refresh == SecretStr("canary-refresh-1")
+    assert tokens.access_token() == SecretStr("canary-access-1")
+    assert len(server.requests) == 1
+    assert_no_secret(kept_text(audit))
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind", "words", "calls"),
+    [
+        (answer(400, {"error": "invalid_grant"}), NotConfigured, "good for five minutes, and once", 1),
+        (answer(400, {"error": "invalid_client"}), NotConfigured, "client_id and client_secret", 1),
+        (new_tokens(1, refresh_token=None), NotConfigured, "no refresh token.*offline_access", 1),
+        (failing(httpx.ConnectError, "[Errno 111] Connection refused"), Unreachable, "`tieout connect xero` again", 4),
+        (answer(503), Unreachable, "`tieout connect xero` again", 4),
+    ],
+)
+def test_a_code_that_is_no_use_is_a_sentence_and_the_stored_tokens_stay(
+    audit: Audit, clock: Clock, bad: Answer, kind: type[CannotGoOn], words: str, calls: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """Whoever consents reads it at once: no cycle tries again for them."""
+    before = expired(clock)
+    store, server = Store(before), Server(bad)
+    with no_secret_logged(caplog), pytest.raises(kind, match=words) as caught:
+        redeemed(keeper(audit, clock, server, store))
+    assert is_a_sentence(str(caught.value))
+    assert "next cycle" not in str(caught.value)
+    assert_no_secret(told(caught.value))
+    assert len(server.requests) == calls
+    assert store.load() == before
+
+
+def test_tokens_of_a_consent_are_stored_before_they_are_used(audit: Audit, clock: Clock) -> None:
+    """Like those of a refresh: when saving fails for good nobody gets them, and a moment's outage costs nothing."""
+    store = Store(expired(clock), fails=99)
+    with pytest.raises(Unreachable, match="Prefect server"):
+        redeemed(keeper(audit, clock, Server(new_tokens(1)), store))
+    store.fails = 2
+    assert redeemed(keeper(audit, clock, Server(new_tokens(1)), store)) == SecretStr("canary-access-1")
+
+
 # Custom connections
 
 

@@ -286,6 +286,64 @@ def test_the_consent_page_sends_the_browser_back_with_a_code_and_the_state(clien
     assert token_call(client.xero, **form)[0] == 200
 
 
+def consent(xero: SimulatedXero, **changed: str) -> Response:
+    """What the browser gets for a good request to consent, with something changed."""
+    query = {
+        "response_type": "code",
+        "client_id": "sandbox-client",
+        "redirect_uri": "http://localhost:8765/callback",
+        "scope": "accounting.invoices offline_access",
+        "state": "s1",
+        "code_challenge": "c" * 43,
+        "code_challenge_method": "S256",
+    }
+    return xero(Request.build("GET", "/identity/connect/authorize", urllib.parse.urlencode(query | changed)))
+
+
+def test_a_user_who_declines_is_sent_back_with_access_denied(client: Client) -> None:
+    """No code, but the state."""
+    client.xero.identity.user = "declines"
+    answer = consent(client.xero)
+    assert answer.headers["Location"] == "http://localhost:8765/callback?error=access_denied&state=s1"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"client_id": "nobody"}, "unauthorized_client : Unknown client"),
+        ({"redirect_uri": "http://localhost:8765/callback/"}, "Invalid redirect_uri"),
+        ({"redirect_uri": "http://127.0.0.1:8765/callback"}, "Invalid redirect_uri"),
+        ({"redirect_uri": "http://tieout.example.com/callback"}, "Invalid redirect_uri"),
+        ({"scope": "accounting.transactions"}, "invalid_scope"),
+        ({"scope": ""}, "invalid_scope"),
+        ({"response_type": "token"}, "invalid_request"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+    ],
+)
+def test_what_is_wrong_with_the_request_itself_ends_on_an_error_screen(
+    client: Client, changed: dict[str, str], words: str
+) -> None:
+    """The app never hears of it; a registered address of http has the host localhost, and is compared as a whole."""
+    client.xero.identity.redirect_uris = frozenset(
+        {"http://localhost:8765/callback", "http://127.0.0.1:8765/callback", "http://tieout.example.com/callback"}
+    )
+    answer = consent(client.xero, **changed)
+    assert (answer.status, "Location" in answer.headers) == (500, False)
+    assert words in answer.body.decode()
+    assert consent(client.xero).status == 302
+
+
+def test_an_unassigned_scope_may_also_be_sent_back(client: Client) -> None:
+    """The other setting of the switch."""
+    client.xero.identity.scope_refusal = "callback"
+    assert "error=invalid_scope&state=s1" in consent(client.xero, scope="accounting.nonsense").headers["Location"]
+
+
+def test_nobody_consents_to_a_custom_connection(clock: Moving) -> None:
+    """Its app has no such grant."""
+    assert consent(SimulatedXero(clock, custom_connection=True)).status == 500
+
+
 def test_a_custom_connection_needs_no_refresh_token_and_no_tenant(clock: Moving) -> None:
     """Client credentials give access to the one organisation of the app."""
     xero = SimulatedXero(clock, custom_connection=True)
