@@ -28,21 +28,24 @@ def interview() -> Path:
         if typer.confirm("Is it a custom connection?", default=False)
         else "authorization_code",
     }
-    values["refresh"] = (
-        "" if values["grant"] == "client_credentials" else ask("Refresh token", default="", hide_input=True)
-    )
+    custom = values["grant"] == "client_credentials"
+    values["refresh"] = "" if custom else ask("Refresh token (empty: get one later)", default="", hide_input=True)
     organisations = []
     while True:
         name = ask("Name of a Xero organisation, as the tables will call it (empty: done)", default="")
         if not name:
             break
-        organisations.append((name, ask("Its tenant id", default="")))
-        if values["grant"] == "client_credentials":
+        tenant_id = "" if custom else ask("Its tenant id (empty: not known yet)", default="")
+        if custom or tenant_id:
+            organisations.append((name, tenant_id))
+        if custom:
             break
     path = Path.cwd() / FILE
     path.touch(mode=0o600)
     path.write_text(_toml(values, organisations), encoding="utf-8")
     print(f"\nWrote {path}.")
+    if not custom and not (values["refresh"] and organisations):
+        print("`tieout connect xero` connects the organisations, and prints their lines for this file.")
     return path
 
 

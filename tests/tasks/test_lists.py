@@ -99,9 +99,7 @@ def test_of_contacts_only_the_changed_ones_are_asked_for(world: World, doors: Do
     assert lists.renew("Sydney", [XeroList.CONTACTS]) is False
 
 
-def test_companies_are_read_once_a_day_and_those_that_are_gone_once_a_cycle(
-    world: World, doors: Doors
-) -> None:
+def test_companies_are_read_once_a_day_and_those_that_are_gone_once_a_cycle(world: World, doors: Doors) -> None:
     head = world.connectwise.add_company("HEAD", "Head Office", account_number="H1")
     branch = world.connectwise.add_company("BRANCH", "Branch", account_number="B1")
     with world.watching() as seen:
