@@ -49,7 +49,9 @@ def blocks_of(config: Config) -> dict[str, Block]:
         missing = "connectwise" if config.connectwise is None else "xero"
         raise NotConfigured(f"The configuration has no [{missing}] section; see docs/set-up.md.")
     if not config.organisation:
-        raise NotConfigured("The configuration names no [[organisation]]; the tables need at least one.")
+        raise NotConfigured(
+            "The configuration names no [[organisation]]; the tables need at least one. `tieout connect xero` prints their lines."
+        )
     http = config.http.model_dump()
     return {
         "connectwise": ConnectWiseCredentials(
