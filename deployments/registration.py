@@ -50,7 +50,8 @@ def blocks_of(config: Config) -> dict[str, Block]:
         raise NotConfigured(f"The configuration has no [{missing}] section; see docs/set-up.md.")
     if not config.organisation:
         raise NotConfigured(
-            "The configuration names no [[organisation]]; the tables need at least one. `tieout connect xero` prints their lines."
+            "The configuration names no [[organisation]]; the tables need at least one. `tieout connect xero` prints "
+            "their lines."
         )
     http = config.http.model_dump()
     return {
