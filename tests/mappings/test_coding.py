@@ -363,6 +363,19 @@ def test_tracking_may_differ_from_line_to_line_and_by_side() -> None:
     assert coded(purchases, ada).tracking == (("Region", "South"),)
 
 
+@pytest.mark.parametrize(
+    ("item_cell", "known"), [("", False), ("*", False), ("(none)", False), ("DOCK-USBC", True), ("301", True)]
+)
+def test_a_category_that_is_not_shown_does_not_matter_to_a_row_for_the_item(item_cell: str, known: bool) -> None:
+    """Any other row might give way to one for the category, if that were known."""
+    text = f"{ACCOUNTS},sales,product,Cloud,,870,\n,sales,product,,{item_cell},200,\n"
+    own = NOTHING if item_cell == "(none)" else DOCK
+    found = coding({"accounts.csv": text})
+    line = found.line(draft(item=own, category_unknown="catalogue item DOCK-USBC"))
+    assert line.account_code == ("200" if known else "")
+    assert bool(found.problems) is not known
+
+
 def test_a_category_that_is_not_shown_matters_only_where_tracking_asks_for_it() -> None:
     """What hangs on the place of a line is known all the same."""
     hidden = draft(category_unknown="catalogue item DOCK")

@@ -6,11 +6,23 @@ from typing import Any
 
 import pytest
 
+from mappings.connectwise import SourceInvoice
 from mappings.invoices import to_xero_invoice
 from mappings.namesakes import names_of, namesakes_in
 from mappings.outcomes import Reason
 from mappings.surroundings import Surroundings
-from tests.mappings.samples import books, category, contact, held, invoice, mapped, product, surroundings, time
+from tests.mappings.samples import (
+    books,
+    category,
+    contact,
+    expense,
+    held,
+    invoice,
+    mapped,
+    product,
+    surroundings,
+    time,
+)
 
 TWINS: dict[str, dict[str, Any]] = {
     "location": {"location": {"id": 11, "name": "Sydney"}},
@@ -45,6 +57,45 @@ def test_two_records_of_one_name_are_namesakes_and_one_record_twice_is_not(kind:
     assert namesakes_in(names_of([first, first])) == {}
     found = namesakes_in(names_of([first, second]))
     assert found == {(kind, reference["name"].lower()): (reference["id"], 999)}
+
+
+TWIN = {"id": 999, "identifier": "TWIN", "name": "Same name"}
+PLACES: dict[str, tuple[str, SourceInvoice]] = {
+    "the payer": ("company", invoice([time()], billToCompany=TWIN)),
+    "who entered time": ("staff", invoice([time(member=TWIN)])),
+    "where time was worked": ("location", invoice([time(location=TWIN)])),
+    "the department of time": ("department", invoice([time(department=TWIN)])),
+    "who spent money": ("staff", invoice([], [], [expense(member=TWIN)])),
+    "where a product was sold": ("location", invoice([], [product(location=TWIN)])),
+    "the department of a product": ("department", invoice([], [product(businessUnit=TWIN)])),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_place_of_an_invoice_that_names_a_record_counts(place: str) -> None:
+    """A header, a payer, and each row."""
+    kind, source = PLACES[place]
+    names = names_of([source])
+    assert names[kind][999] == ("TWIN", "Same name")
+    names[kind] |= {998: ("same NAME",)}
+    assert namesakes_in(names) == {(kind, "same name"): (998, 999)}
+
+
+def test_what_has_no_text_or_no_id_is_nobodys_namesake() -> None:
+    """A missing identifier is no name that two share, an id alone says nothing, a name alone is of no record."""
+    sources = [
+        invoice([time(location={"id": number, "name": name})], location={"name": "Sydney"})
+        for number, name in ((11, "Sydney"), (12, "Perth"), (11, ""))
+    ]
+    names = names_of(sources)
+    assert names["location"] == {11: ("Sydney",), 12: ("Perth",)}
+    assert namesakes_in(names) == {}
+
+
+def test_digits_in_a_cell_are_an_id_whoever_is_called_so() -> None:
+    """Two locations called 11 do not make the row for the id 11 doubtful."""
+    files = {"organisations.csv": "location,department,company,staff,tag,organisation\n11,,,,,Sydney\n"}
+    assert mapped(to_xero_invoice(invoice([time()]), world(files, "location/11")))
 
 
 def test_a_record_that_was_renamed_has_its_new_name_alone() -> None:
