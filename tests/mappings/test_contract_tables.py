@@ -149,6 +149,8 @@ def test_a_cell_that_looks_like_a_formula_is_told_with_file_row_and_column(
     files = {each.file: written(each) for each in COLUMNS}
     files[layout.file] = written(layout, {column: cell})
     assert told(files) == [f"{layout.file}, row 2, column {column}: looks like a formula: {cell.strip()}"]
+    files[layout.file] = written(layout, {column: "=" + "x" * 50})
+    assert told(files) == [f"{layout.file}, row 2, column {column}: looks like a formula: ={'x' * 39}"]
 
 
 @pytest.mark.parametrize("layout", list(COLUMNS), ids=ids)

@@ -28,7 +28,10 @@ def asked(
     found = resolve(
         company, number, "customer", "Sydney", read_table(CONTACTS, None), books(contacts=contacts), known, create
     )
-    return found[0] if isinstance(found, tuple) else found
+    if isinstance(found, tuple):
+        assert isinstance(found[0], Contact)
+        return found[0]
+    return found
 
 
 ARCHIVED = "ARCHIVED"
