@@ -116,7 +116,7 @@ def test_the_number_follows_the_template(template: str, number: str) -> None:
 def test_an_invoice_without_a_number_is_held(number: str | None, template: str) -> None:
     """A prefix alone is no number: the second such invoice would collide with the first."""
     found = hold(invoice([time()], invoiceNumber=number), policy(f'[sales]\ninvoice_number = "{template}"\n'))
-    assert found.reason is Reason.UNREADABLE_RECORD
+    assert (found.reason, found.value) == (Reason.UNREADABLE_RECORD, "invoiceNumber")
     assert found.message == "The invoice with the id 39001 has no number in ConnectWise."
 
 
@@ -477,11 +477,13 @@ def test_the_payer_is_found_by_its_own_number(bill_to: str, companies: list[Comp
         (PAYER, "Acme Holdings", "Acme Holdings"),
         ({"id": 202, "identifier": "HOLDINGS"}, "202", "HOLDINGS"),
         ({"id": 202}, "202", "202"),
+        ({"name": "Acme Holdings"}, "Acme Holdings", "Acme Holdings"),
     ],
 )
 def test_a_payer_that_is_gone_is_named_as_well_as_it_is_known(payer: dict[str, Any], value: str, named: str) -> None:
     """By its name, else its identifier, else its id."""
-    found = hold(invoice([time()], billToCompany=payer))
+    others = [Company(id=1, account_number="ACME01")]
+    found = hold(invoice([time()], billToCompany=payer), surroundings(companies=others))
     assert (found.reason, found.value) == (Reason.COMPANY_MERGED, value)
     assert found.message == (
         f"The invoice bills {named}, which ConnectWise does not have any more (or the API member may not see): merged "
