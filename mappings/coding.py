@@ -18,7 +18,7 @@ from mappings.outcomes import Hold, Reason, XeroList
 from mappings.policy import Decisions
 from mappings.related import Related
 from mappings.surroundings import Tables
-from mappings.tracking import track
+from mappings.tracking import in_use, track
 from mappings.xero import CLASSES, Books, Line, TaxRate, predicted_tax
 
 
@@ -207,7 +207,7 @@ class Coding:
             self.decisions.tracking.unmapped,
             self.books,
         )
-        if draft.category_unknown and "category" in self.tables.tracking.named("source"):
+        if draft.category_unknown and "category" in in_use(self.tables.tracking):
             self.problems.append(_hidden(Reason.MISSING_TRACKING, draft, self.tables.tracking.layout.file))
         for row, source in found.rows:
             self.rows.append(row)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mappings.connectwise import Reference
-from mappings.csv_tables import CONTACTS, AmbiguousRows, Row, Table, Value
+from mappings.csv_tables import CONTACTS, FORMULA, AmbiguousRows, Row, Table, Value
 from mappings.outcomes import Hold, Reason, XeroList
 from mappings.xero import Books, Contact, NewContact
 
@@ -77,15 +77,12 @@ class _Wanted:
     @property
     def cure(self) -> str:
         """What to paste to settle it by hand."""
-        return self.pasted("<the contact's name in Xero>")
+        return self.pasted(contact_name="<the contact's name in Xero>")
 
-    def pasted(self, name: str) -> str:
+    def pasted(self, **named: str) -> str:
         """The row that names a contact."""
         line = self.table.line(
-            organisation=self.organisation,
-            role=self.role,
-            company=Value.of(self.company).shown(),
-            contact_name=name,
+            organisation=self.organisation, role=self.role, company=Value.of(self.company).shown(), **named
         )
         return f"add to {CONTACTS.file}: {line}"
 
@@ -99,11 +96,14 @@ class _Wanted:
             return Hold(
                 Reason.CONTACT_ARCHIVED, contact.name, words, f"Restore the contact in Xero, or {self.cure}", WAITS
             )
+        # A name that a spreadsheet would run stands in no cell.
+        by_id = survivor.name.startswith(FORMULA)
+        line = self.pasted(contact_id=survivor.contact_id) if by_id else self.pasted(contact_name=survivor.name)
         return Hold(
             Reason.CONTACT_ARCHIVED,
             contact.name,
             f"{words.removesuffix('.')}: it was merged into {survivor.name!r}.",
-            f"If that is the same customer, {self.pasted(survivor.name)}",
+            f"If that is the same customer, {line}",
             WAITS,
         )
 

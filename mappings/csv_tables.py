@@ -13,6 +13,7 @@ import io
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mappings.connectwise import Reference
 
@@ -115,6 +116,7 @@ class Value:
         )
 
     @classmethod
+    @lru_cache(maxsize=1024)  # a few words (sides, kinds, organisations), asked for with every line
     def text(cls, text: str) -> Value:
         """A value that is nothing but a text."""
         return cls(None, (text,) if text else ())

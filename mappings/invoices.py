@@ -8,7 +8,7 @@ from mappings import contacts
 from mappings.coding import Coding
 from mappings.connectwise import Invoice, SourceInvoice
 from mappings.csv_tables import NOTHING, AmbiguousRows, Row, Value
-from mappings.lines import Taxability, clean, drafts_of
+from mappings.lines import Taxability, clean, drafts_of, length_in_xero
 from mappings.money import to_cents
 from mappings.namesakes import Namesakes, several
 from mappings.outcomes import Hold, Reason, XeroList, merge
@@ -225,7 +225,7 @@ class _Mapping:
                     "Give the invoice a number in ConnectWise.",
                 )
             )
-        elif len(number) > LONGEST_NUMBER:
+        elif length_in_xero(number) > LONGEST_NUMBER:
             # Cut off, it could be another document's number.
             self.problems.append(
                 Hold(

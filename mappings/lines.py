@@ -325,6 +325,11 @@ def clean(text: str, longest: int = LONGEST_DESCRIPTION) -> str:
     return coded[: 2 * (longest - 1)].decode("utf-16-le", "ignore").rstrip() + "…"
 
 
+def length_in_xero(text: str) -> int:
+    """The length of a text as Xero counts it: in UTF-16 (inferred, see `clean`)."""
+    return len(text.encode("utf-16-le")) // 2
+
+
 def place_cents(taxes: Sequence[Decimal], amounts: Sequence[Decimal], wanted: Decimal) -> list[Decimal] | None:
     """Move single cents so that the lines' taxes add up to `wanted`, the largest lines first.
 

@@ -22,7 +22,7 @@ from mappings.connectwise import (
 )
 from mappings.csv_tables import Table, Value
 from mappings.policy import Policy
-from mappings.tracking import SOURCES
+from mappings.tracking import in_use
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,7 @@ def for_routing(sources: Iterable[SourceInvoice], policy: Policy, organisations:
 def for_mapping(sources: Iterable[SourceInvoice], policy: Policy, accounts: Table, tracking: Table) -> Wanted:
     """What is needed to map invoices whose organisation is known."""
     wanted = Wanted()
-    named = tracking.named("source")
-    used = set(SOURCES) if named & {"", "*"} else named
+    used = in_use(tracking)
     by_category = {
         kind: bool(accounts.named("category", kind=Value.text(kind)) - {"", "*"}) for kind in ("product", "agreement")
     }

@@ -19,6 +19,13 @@ SOURCES = ("category", "work_type", "staff", "department", "location")
 MOST = 2
 """Tracking categories on one line (xero.md, 5)."""
 
+
+def in_use(table: Table) -> frozenset[str]:
+    """The sources that any row names; a row for any source names them all."""
+    named = table.named("source")
+    return frozenset(SOURCES) if named & {"", "*"} else named
+
+
 Sources = Mapping[str, Value | tuple[Value, ...]]
 """What a line holds for each source; alternatives are tried in their order."""
 
@@ -44,6 +51,8 @@ def track(
     for source in SOURCES:
         keys = {"organisation": Value.text(organisation), "side": Value.text(side), "source": Value.text(source)}
         leads_to = table.named("tracking_category", **keys)
+        if not leads_to:
+            continue
         given = sources.get(source, NOTHING)
         try:
             row = table.find(**keys, value=given)

@@ -302,6 +302,14 @@ def test_a_contact_that_was_merged_names_the_one_that_took_its_place() -> None:
         )
 
 
+def test_a_survivor_whose_name_looks_like_a_formula_is_named_by_its_id() -> None:
+    """No table takes a cell that begins like one."""
+    hold = held(known([merged(2), contact(2, "=Acme")], ""))
+    line = hold.fix.partition("contacts.csv: ")[2]
+    assert line == f"Sydney,customer,ACME,{contact(2, '').contact_id},,"
+    assert asked([merged(2), contact(2, "=Acme")], "", line) == (contact(2, "=Acme"), 2)
+
+
 @pytest.mark.parametrize("survivors", [[], [contact(2, "Acme Group", "", ARCHIVED)]])
 def test_a_merged_contact_whose_survivor_cannot_be_used_is_just_archived(survivors: list[Contact]) -> None:
     assert held(known([merged(2), *survivors], "")).fix == f"Restore the contact in Xero, or {LINE}"

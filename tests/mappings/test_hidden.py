@@ -49,14 +49,16 @@ def test_without_categories_in_the_table_nobody_asks() -> None:
     assert mapped(to_xero_invoice(with_item(), world))
 
 
-def test_tracking_by_category_waits_for_it_too() -> None:
+@pytest.mark.parametrize("source", ["category", "", "*"])
+def test_tracking_by_category_waits_for_it_too(source: str) -> None:
     files = {
         "accounts.csv": f"{ACCOUNTS},sales,product,,,200,\n",
-        "tracking.csv": f"{TRACKING},sales,category,Hardware,Region,North\n",
+        "tracking.csv": f"{TRACKING},sales,{source},Hardware,Region,North\n",
     }
     sydney = books(tracking=[category("Region", "North")])
     found = held(to_xero_invoice(with_item(), surroundings(files, sydney=sydney, gone=[ITEM])))
-    assert found.reason is Reason.MISSING_TRACKING and "tracking.csv" in found.fix
+    assert found.reason is Reason.MISSING_TRACKING
+    assert any("its catalogue item DOCK" in each.message and "tracking.csv" in each.fix for each in found.problems)
 
 
 @pytest.mark.parametrize(("rule", "reason"), [("sales_rep", Reason.MISSING_ORGANISATION), ("first_time_entry", None)])

@@ -135,6 +135,9 @@ def test_a_number_is_cleaned_as_any_text() -> None:
 def test_a_number_that_is_too_long_is_held_not_cut() -> None:
     """Cut off, it could be another invoice's number."""
     assert document(invoice([time()], invoiceNumber="9" * 255)).number == "9" * 255
+    # An emoji counts as two, as everywhere in Xero.
+    assert hold(invoice([time()], invoiceNumber="9" * 254 + "🧾")).reason is Reason.UNREADABLE_RECORD
+    assert document(invoice([time()], invoiceNumber="9" * 253 + "🧾")).number.endswith("🧾")
     found = hold(invoice([time()], invoiceNumber="9" * 256))
     assert (found.reason, found.value) == (Reason.UNREADABLE_RECORD, "9" * 60)
 
