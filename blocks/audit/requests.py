@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -26,35 +26,8 @@ from blocks.audit.tables import BINDINGS, FOUND_DOCUMENTS, REQUEST_ROWS, REQUEST
 from mappings.plans import Bound
 from mappings.xero import Document, Found, NewContact
 
-
-class Storable(Protocol):
-    """What a request can carry: a document, or a contact."""
-
-    @property
-    def family(self) -> str: ...  # noqa: D102
-    @property
-    def tenant_id(self) -> str: ...  # noqa: D102
-    @property
-    def organisation(self) -> str: ...  # noqa: D102
-    @property
-    def connectwise_id(self) -> int: ...  # noqa: D102
-    @property
-    def part(self) -> str: ...  # noqa: D102
-    @property
-    def reference(self) -> str: ...  # noqa: D102
-    @property
-    def number(self) -> str: ...  # noqa: D102
-    @property
-    def url(self) -> str: ...  # noqa: D102
-    @property
-    def fingerprint(self) -> str: ...  # noqa: D102
-
-    def to_text(self) -> str:
-        """All of it as text; `READERS` turn it back."""
-        ...
-
-
-Carried = TypeVar("Carried", bound=Storable)
+Carried = TypeVar("Carried", Document, NewContact)
+"""What a request can carry."""
 READERS: dict[str, Callable[[str], Any]] = {NewContact.family: NewContact.from_text}
 """Families whose requests carry something else than documents."""
 
