@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import uuid
 import zlib
@@ -19,6 +20,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from blocks.audit.tables import INSTALLATION, LEASES, Installation
 
@@ -181,7 +183,16 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
-        cursor.execute("PRAGMA journal_mode=WAL")
+        # Refused at once, whatever the timeout, while another program switches the same new file.
+        patient = Retrying(
+            retry=retry_if_exception(
+                lambda error: isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+            ),
+            stop=stop_after_delay(BUSY_SECONDS),
+            wait=wait_random(0.01, 0.05),
+            reraise=True,
+        )
+        patient(cursor.execute, "PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA cache_size=-16000")

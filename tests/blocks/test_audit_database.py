@@ -94,8 +94,8 @@ def _open_at_once(url: str, barrier: Any, found: Any) -> None:
 def test_processes_that_open_a_new_database_at_once_all_get_the_same_one(any_url: str) -> None:
     """Two workers start together: one creates it, the others find it; never two identities."""
     forked = multiprocessing.get_context("fork")
-    barrier, found = forked.Barrier(4), forked.Queue()
-    processes = [forked.Process(target=_open_at_once, args=(any_url, barrier, found)) for _ in range(4)]
+    barrier, found = forked.Barrier(8), forked.Queue()
+    processes = [forked.Process(target=_open_at_once, args=(any_url, barrier, found)) for _ in range(8)]
     for process in processes:
         process.start()
     ids = {found.get(timeout=60) for _ in processes}

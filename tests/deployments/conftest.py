@@ -31,7 +31,7 @@ def run_tieout(
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         check=False,
     )
 

@@ -539,10 +539,16 @@ class Command:
     """The command in a process of its own, up to the moment where it waits for the browser."""
 
     def __init__(self, *words: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.cli", "connect", "xero", "--no-browser", *words],
-            env={**os.environ, "PYTHONPATH": str(PROJECT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        # Whoever runs the tests in the background of a script has Ctrl-C ignored, and so would the command.
+        before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "deployments.cli", "connect", "xero", "--no-browser", *words],
+                env={**os.environ, "PYTHONPATH": str(PROJECT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                text=True,
+            )  # fmt: skip
+        finally:
+            signal.signal(signal.SIGINT, before)
         lines: list[str] = []
         assert self.process.stderr is not None
         while not lines or not lines[-1].startswith("Waiting"):
@@ -553,7 +559,7 @@ class Command:
 
     def ended(self) -> tuple[int, str, str]:
         """Its exit code, what it printed, and what it printed to standard error after it began to wait."""
-        printed, problems = self.process.communicate(timeout=120)
+        printed, problems = self.process.communicate(timeout=600)
         return self.process.returncode, printed, problems
 
 

@@ -61,7 +61,7 @@ class Stage:
             process.stdin = None
         answers = []
         for process in processes:
-            out, problems = process.communicate(timeout=120)
+            out, problems = process.communicate(timeout=600)
             assert process.returncode == 0, problems
             answers.append(json.loads(out.strip().splitlines()[-1]))
         return answers
