@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deployments.config import Config
     from flows.checking import Checked
     from flows.family import Summary
+    from mappings.plans import Take
 
 # Prefect is imported inside the commands that need it: it takes seconds, and half of the commands do without.
 
@@ -191,12 +192,28 @@ def sync(
     reference: Annotated[list[str] | None, typer.Option(help="Only this record: its number, or id:N.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Read everything since the start date again.")] = False,
     since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="With --force: since this day.")] = None,
+    plan_file: Annotated[
+        Path | None, typer.Option("--plan", help="Write exactly what this plan says, or nothing if anything moved.")
+    ] = None,
+    allow_many: Annotated[
+        bool, typer.Option("--allow-many", help="Release the brake: change as many posted documents as there are.")
+    ] = False,
+    take: Annotated[
+        str, typer.Option(metavar="ours|theirs", help="Whose version counts where a person changed Xero as well.")
+    ] = "",
+    recreate: Annotated[
+        bool, typer.Option("--recreate", help="Post documents again that somebody removed in Xero.")
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """One cycle now, in the foreground, as a Prefect flow run."""
     if reference and families is not None and len(families) != 1:
         fail("--reference needs one family.", 2)
+    if plan_file is not None and (reference or force or since):
+        fail("--plan says itself which records are meant; leave --reference, --force and --since away.", 2)
+    if take not in ("", "ours", "theirs"):
+        fail(f"--take {take} is not known; it is --take ours or --take theirs.", 2)
     settings = read(config)
     from deployments.server import need_server
 
@@ -207,7 +224,7 @@ def sync(
     from deployments.printing import families as print_families
 
     name = settings.prefect.name
-    chosen = choose(families, load_tables(name).read().policy)
+    chosen = choose(families or (families_of_plan(plan_file) if plan_file else None), load_tables(name).read().policy)
     from flows.family import SyncForm
     from flows.invoices import sync_invoices
 
@@ -217,7 +234,15 @@ def sync(
     codes = [0]
     runs: list[str] = []
     for family in chosen:
-        form = SyncForm(references=reference or [], force=force, since=since.date() if since else None)
+        form = SyncForm(
+            references=reference or [],
+            force=force,
+            since=since.date() if since else None,
+            allow_many=allow_many,
+            take=cast("Take", take),
+            recreate=recreate,
+            plan_file=str(plan_file.resolve()) if plan_file else "",
+        )
         with progress(quiet=json):
             state = flows[family](params=form, installation=name, return_state=True)
         summary = summary_of(state)
@@ -389,6 +414,13 @@ def choose(named: Sequence[str] | None, policy: Any) -> list[str]:
             raise NotConfigured(f"The family {family} is off in policy.toml ([families]); nothing was done.")
     wanted = named or [family for family in BUILT if getattr(policy.families, family) == "on"]
     return [family for family in KNOWN if family in wanted]
+
+
+def families_of_plan(file: Path) -> list[str]:
+    """The families that a plan writes."""
+    from flows.planning import approved_writes
+
+    return [family for family in BUILT if approved_writes(str(file), family)]
 
 
 def summary_of(state: Any) -> Summary:

@@ -2,6 +2,8 @@
 
 lease -> window -> extract -> map -> bindings -> plan -> requests stored -> load -> bind -> outcome -> watermark
 
+New documents go out page by page; edits of posted ones at the end, when the brake knows how many there are.
+
 Records travel in pages, so memory does not grow with their number. Whatever is read ends in an outcome; the count is
 checked before the watermark moves.
 """
@@ -16,19 +18,26 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from prefect import Task
+
 from blocks.audit import contacts, requests, runs
 from blocks.audit import watermarks as watermark_rows
 from blocks.audit.runs import Result, Standing
 from blocks.audit.watermarks import Watermark, WatermarkMoved
 from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
+from flows import updates
+from flows.planning import digest_of
 from mappings.connectwise import Invoice, SourceInvoice
 from mappings.invoices import is_credit, organisation_of, starts_too_early
+from mappings.merging import LastWrite
 from mappings.outcomes import SAID_OF_POSTED, WAITING, Hold, Outcome, Reason, XeroList
-from mappings.plans import Action, Adopt, Create, Unchanged, decide
+from mappings.plans import Adopt, Create, Unchanged
 from mappings.related import for_mapping, for_routing
 from mappings.surroundings import Surroundings
+from mappings.updates import Settled, Update, decide_update
 from mappings.xero import Document
 from tasks import posting
+from tasks import updates as updating
 from tasks.calls import Calls
 from tasks.contacts import settle_earlier as settle_contacts
 from tasks.contacts import with_contacts
@@ -45,6 +54,7 @@ from tasks.invoices import (
     load_invoices,
     map_invoices,
     map_many,
+    update_invoices,
 )
 
 OVERLAP = timedelta(minutes=10)
@@ -55,24 +65,30 @@ MAP_CHUNK = 250
 WAITING_PAGE = 500
 CALLS_PER_TASK_AFTER = 8
 """After so many full pages a load task carries all calls of a page: a flow run stays below 1,000 task runs."""
-RESEND_AFTER = timedelta(days=1)
 DETAIL_CHUNK = 1000
+Action = Adopt | Create | Hold | Settled | Unchanged | Update
 WAITS_ON_A_DOCUMENT = (Reason.NUMBER_CONFLICT, Reason.ADOPTED_DIFFERS)
 """Reasons that only a change of a document in Xero cures: each cycle looks for just that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a cycle is asked to look at: nothing special (the window), some references, or all since a date."""
+    """What a cycle is asked to look at: nothing special (the window), some references or ids, or all since a date."""
 
     references: Sequence[str] = ()
     force: bool = False
     since: date | None = None
+    ids: Sequence[int] | None = None
 
     @property
     def special(self) -> bool:
         """True when the watermark is neither used nor moved."""
-        return bool(self.references) or self.force or self.since is not None
+        return self.named or self.force or self.since is not None
+
+    @property
+    def named(self) -> bool:
+        """True when single records were asked for."""
+        return bool(self.references) or self.ids is not None
 
 
 class UnknownReference(NotConfigured):
@@ -85,7 +101,7 @@ class OutcomesMissing(CannotGoOn):
 
 def run_cycle(cycle: Cycle, calls: Calls, selection: Selection) -> None:
     """Carry out one cycle. Raises CannotGoOn, LeaseLost, AuditUnusable, each a sentence; nothing is half-written."""
-    named = _named(cycle, selection.references)
+    named = _named(cycle, selection)
     if cycle.writing:
         _settle_earlier(cycle)
     seen = watermark_rows.read(cycle.doors.audit, cycle.family)
@@ -98,9 +114,12 @@ def run_cycle(cycle: Cycle, calls: Calls, selection: Selection) -> None:
         few = number == 0 and last_page and len(sifted.todo) <= ONE_BY_ONE
         whole = _with_lines(cycle, calls, sifted.todo)
         _carry(cycle, calls, whole, sifted.standings, few, number >= CALLS_PER_TASK_AFTER)
-    if not selection.references:
+    if not selection.named:
         _take_up_waiting(cycle, calls)
         _take_up_differing(cycle)
+    cycle.entries = {entry.connectwise_id: entry for entry, _ in cycle.pending}
+    _load(cycle, calls, update_invoices, [edit for _, edit in cycle.pending], posting.BATCH)
+    cycle.entries = {}
     _fail_where_unreachable(cycle)
     _check_counts(cycle)
     if cycle.writing and not selection.special:
@@ -128,11 +147,13 @@ def _settle_earlier(cycle: Cycle) -> None:
 # Extract
 
 
-def _named(cycle: Cycle, references: Sequence[str]) -> list[dict[str, Any]]:
+def _named(cycle: Cycle, selection: Selection) -> list[dict[str, Any]]:
     """The raw headers of the references that were asked for. Raises UnknownReference before anything is done."""
     client = cycle.doors.connectwise
     found: dict[int, dict[str, Any]] = {}
-    for reference in references:
+    if selection.ids:
+        found.update({record["id"]: record for record in client.invoices_by_id(selection.ids)})
+    for reference in selection.references:
         text = reference.strip()
         if text.lower().startswith("id:") and text[3:].strip().isdigit():
             records = client.invoices_by_id([int(text[3:])])
@@ -151,7 +172,7 @@ def _pages(
 ) -> Iterator[tuple[list[dict[str, Any]], datetime | None, bool]]:
     """Raw headers, page by page, with ConnectWise's time and whether it is the last page."""
     client = cycle.doors.connectwise
-    if selection.references:
+    if selection.named:
         yield named, None, True
         return
     if selection.special or seen.position is None:
@@ -338,14 +359,13 @@ def _carry(
         return
     routed = _routed(cycle, entries)
     mapped = _mapped(cycle, calls, entries, routed, standings, few)
-    decided = _decided(cycle, mapped, standings)
+    decided = _decided(cycle, mapped, routed, standings)
     results: list[Result] = []
     told_before: list[Entry] = []
-    adoptions: list[Adopt] = []
-    creates: dict[str, list[Create]] = defaultdict(list)
+    todo: dict[type, list[tuple[Entry, Any]]] = defaultdict(list)
     for entry in entries:
         number = entry.connectwise_id
-        action = decided.get(number) or _put_off(cycle, routed[number])
+        action = _approved(cycle, decided.get(number) or _put_off(cycle, routed[number]))
         if isinstance(action, Hold):
             document = mapped[number][1] if number in mapped else None
             document = document if isinstance(document, Document) else None
@@ -355,29 +375,84 @@ def _carry(
                 told_before.append(entry)
             else:
                 results.append(cycle.result(entry, Outcome.UNCHANGED, None, action.document, action.xero_id))
-        elif isinstance(action, Adopt):
-            adoptions.append(action)
-        elif isinstance(action, Create):
-            creates[action.document.organisation].append(action)
-        elif action is not None:
+        elif isinstance(action, Result):
             results.append(action)
+        elif action is not None:
+            todo[type(action)].append((entry, action))
     cycle.record([*results, *posting.compare_again(cycle, told_before)])
-    if not cycle.writing:
-        cycle.dealt_with.update(routed)
-        cycle.planned.extend([*itertools.chain(*creates.values()), *adoptions])
-        cycle.counts["planned"] += len(adoptions) + sum(map(len, creates.values()))
+    if cycle.writing:
+        cycle.entries = {entry.connectwise_id: entry for entry in entries}
+        _write(cycle, calls, todo, posting.BATCH * (20 if many else 1))
+        cycle.entries = {}
         return
-    cycle.entries = {entry.connectwise_id: entry for entry in entries}
-    cycle.count(posting.adopt(cycle, adoptions))
-    size = posting.BATCH * (20 if many else 1)
+    planned = [action for kind in (Create, Adopt, Settled, Update) for _, action in todo[kind]]
+    cycle.dealt_with.update(routed)
+    cycle.planned.extend(planned)
+    cycle.counts["planned"] += len(planned)
+
+
+def _write(cycle: Cycle, calls: Calls, todo: Mapping[type, list[tuple[Entry, Any]]], size: int) -> None:
+    """Carry out what was decided; new documents go out `size` per task."""
+    adoptions: list[Adopt] = [each for _, each in todo[Adopt]]
+    cycle.count(posting.adopt(cycle, [each for each in adoptions if not each.overwrite]))
+    edits = [*todo[Update], *_overwrite(cycle, [each for each in adoptions if each.overwrite])]
+    cycle.count(updating.settle(cycle, [each for _, each in todo[Settled]]))
+    _load(cycle, calls, load_invoices, [each for _, each in todo[Create]], size)
+    _load(cycle, calls, update_invoices, updates.pass_brake(cycle, edits), posting.BATCH)
+
+
+def _load(
+    cycle: Cycle, calls: Calls, step: Task[[Loading], list[Result]], writes: Sequence[Create | Update], size: int
+) -> None:
+    """Write documents, those of each organisation by themselves, `size` per task."""
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for each in writes:
+        groups[each.document.organisation].append(each)
     batches: list[Loading] = []
-    for group in creates.values():
+    for group in groups.values():
         ready, _ = with_contacts(cycle, group)
         batches += [Loading(cycle, ready[start : start + size]) for start in range(0, len(ready), size)]
     if batches:
-        for loaded in calls.several(load_invoices, batches):
-            cycle.count(loaded)
-    cycle.entries = {}
+        for written in calls.several(step, batches):
+            cycle.count(written)
+
+
+def _approved(cycle: Cycle, action: Action | Result | None) -> Action | Result | None:
+    """With an approved plan only what stands in it is written, and exactly so."""
+    if cycle.approved is None or not isinstance(action, (Adopt, Create, Settled, Update)):
+        return action
+    document = action.document
+    if cycle.approved.get((document.connectwise_id, document.part)) == digest_of(action):
+        return action
+    return Hold(Reason.PLAN_MOVED)
+
+
+def _overwrite(cycle: Cycle, adoptions: Sequence[Adopt]) -> list[tuple[Entry, Update]]:
+    """Documents that a person gave over to ConnectWise's version: bound first, then edited like any other."""
+    posting.bind_to_overwrite(cycle, adoptions)
+    ids = [each.document.connectwise_id for each in adoptions]
+    bound = requests.bound(cycle.doors.audit, cycle.family, ids)
+    edits: list[tuple[Entry, Update]] = []
+    for each in adoptions:
+        document = each.document
+        organisation = document.organisation
+        action = decide_update(
+            document,
+            bound[document.connectwise_id],
+            LastWrite(None, each.found, {}),
+            each.found,
+            cycle.tables.policy.decisions(organisation),
+            cycle.lists.books([organisation])[organisation].organisation.lock_date,
+            "ours",
+        )
+        entry = posting.entry_of(cycle, document)
+        if isinstance(action, Update):
+            edits.append((entry, action))
+        elif isinstance(action, Settled):
+            cycle.count(updating.settle(cycle, [action]))
+        else:
+            cycle.record([cycle.hold(entry, action, document)])
+    return edits
 
 
 def _put_off(cycle: Cycle, organisation: str) -> Hold | None:
@@ -476,7 +551,9 @@ def _routed(cycle: Cycle, entries: Sequence[Entry]) -> dict[int, str]:
     return routed
 
 
-def _decided(cycle: Cycle, mapped: Mapped, standings: Mapping[int, Standing]) -> dict[int, Action | Result]:
+def _decided(
+    cycle: Cycle, mapped: Mapped, routed: Mapping[int, str], standings: Mapping[int, Standing]
+) -> dict[int, Action | Result]:
     """The plan: an action (or, where all stays as it was, the outcome) for every record.
 
     Records of an organisation that cannot be reached, and that need it, are left out.
@@ -485,15 +562,23 @@ def _decided(cycle: Cycle, mapped: Mapped, standings: Mapping[int, Standing]) ->
     in_doubt = requests.unsettled_ids(cycle.doors.audit, cycle.family)
     decided: dict[int, Action | Result] = {}
     new: dict[str, dict[int, Document]] = defaultdict(dict)
+    posted: dict[str, dict[int, Document]] = defaultdict(dict)
     for number, (entry, outcome) in mapped.items():
-        if isinstance(outcome, Hold):
+        standing = standings.get(number)
+        if number in bound:
+            known = updates.without_reading(cycle, entry, outcome, bound[number], routed[number], standing)
+            if known is not None:
+                decided[number] = known
+            elif number in in_doubt and cycle.writing:
+                decided[number] = Hold(Reason.UNSETTLED)
+            elif isinstance(outcome, Document):
+                posted[bound[number].organisation][number] = outcome
+        elif isinstance(outcome, Hold):
             decided[number] = outcome
-        elif number in bound:
-            decided[number] = decide(outcome, bound[number], (), cycle.tables.policy.decisions(outcome.organisation))
         elif number in in_doubt and cycle.writing:
             decided[number] = Hold(Reason.UNSETTLED)
         else:
-            stays = _as_before(cycle, entry, outcome, standings.get(number))
+            stays = _as_before(cycle, entry, outcome, standing)
             if stays is None:
                 new[outcome.organisation][number] = outcome
             else:
@@ -504,10 +589,23 @@ def _decided(cycle: Cycle, mapped: Mapped, standings: Mapping[int, Standing]) ->
             for number in documents
             if number in in_doubt or (number in standings and standings[number].reason in WAITS_ON_A_DOCUMENT)
         }
-        words = {number: standings[number].message for number in unclear if number in standings}
-        step = partial(_decide_new, cycle, organisation, documents, unclear, words, mapped, decided)
+        step = partial(_decide_new, cycle, organisation, documents, unclear, standings, mapped, decided)
         cycle.reach(organisation, step)
+    for organisation, documents in sorted(posted.items()):
+        entries = {number: mapped[number][0] for number in documents}
+        remap = partial(_map_again, cycle, mapped)
+        decide = partial(updates.decide_posted, cycle, organisation, documents, entries, standings, remap, decided)
+        cycle.reach(organisation, decide)
     return decided
+
+
+def _map_again(cycle: Cycle, mapped: Mapped, numbers: Sequence[int]) -> dict[int, Document | Hold]:
+    """The same records mapped once more, after something about their organisation was found to have changed."""
+    entries = [mapped[number][0] for number in numbers]
+    batch = MapBatch(cycle.doors.installation, entries, _surroundings(cycle, entries))
+    again: list[Document | Hold] = map_invoices.fn(batch)
+    mapped |= {entry.connectwise_id: (entry, one) for entry, one in zip(entries, again, strict=True)}
+    return dict(zip(numbers, again, strict=True))
 
 
 def _as_before(cycle: Cycle, entry: Entry, document: Document, standing: Standing | None) -> Hold | Result | None:
@@ -518,12 +616,12 @@ def _as_before(cycle: Cycle, entry: Entry, document: Document, standing: Standin
     """
     if standing is None or cycle.forced:
         return None
-    if standing.reason == Reason.REMOVED_IN_XERO and standing.value == document.number:
+    if standing.reason == Reason.REMOVED_IN_XERO and standing.value == document.number and not cycle.recreate:
         return Hold(Reason.REMOVED_IN_XERO, standing.value, standing.message)
     if (
         standing.outcome is Outcome.REJECTED
         and standing.body == posting.rejected_body(cycle, document)
-        and cycle.now() - standing.tried_at < RESEND_AFTER
+        and cycle.now() - standing.tried_at < updates.RESEND_AFTER
     ):
         hold = Hold(Reason(standing.reason), standing.value, standing.message)
         return cycle.result(entry, Outcome.REJECTED, hold, document, body=standing.body, tried_at=standing.tried_at)
@@ -535,14 +633,14 @@ def _decide_new(
     organisation: str,
     documents: Mapping[int, Document],
     unclear: Collection[int],
-    words: Mapping[int, str],
+    standings: Mapping[int, Standing],
     mapped: Mapped,
     decided: dict[int, Action | Result],
 ) -> None:
     """Decide on documents of one organisation that are not bound, in view of what is in Xero already.
 
-    `unclear`: records for which Xero has to be asked; `words`: what was said of them last. Raises LimitReached,
-    Unreachable; what was decided by then stays decided.
+    `unclear`: records for which Xero has to be asked. Raises LimitReached, Unreachable; what was decided by then stays
+    decided.
     """
     _look_before_first_write(cycle, organisation)
     linked = requests.found_documents(cycle.doors.audit, cycle.family, list(documents))
@@ -554,23 +652,26 @@ def _decide_new(
     creates: dict[int, Create] = {}
     for number, document in documents.items():
         in_xero = there.get(number) or posting.InXero(linked.get(number, ()))
-        action = posting.choose(cycle, document, in_xero)
-        if isinstance(action, Create):
+        standing = standings.get(number)
+        take = updates.take_for(cycle, standing)
+        action = posting.choose(cycle, document, in_xero, take=take)
+        if isinstance(action, Create) and standing is not None:
             # A dead document may keep its number or free it. Where trying told already, it is not tried again.
             buried = posting.choose(cycle, document, in_xero, refused=True)
-            if isinstance(buried, Hold) and buried.message == words.get(number):
+            if isinstance(buried, Hold) and buried.message == standing.message:
                 action = buried
+        elif (
+            isinstance(action, Hold) and action.reason is Reason.REMOVED_IN_XERO and updates.recreates(cycle, standing)
+        ):
+            action = Create(document)
         if isinstance(action, Create):
             creates[number] = action
         else:
             decided[number] = action
     # Lock dates are people's to change at any time: read once per cycle before anything is written.
     if creates and cycle.lists.renew(organisation, [XeroList.ORGANISATION]):
-        entries = [mapped[number][0] for number in creates]
-        batch = MapBatch(cycle.doors.installation, entries, _surroundings(cycle, entries))
-        for entry, outcome in zip(entries, map_invoices.fn(batch), strict=True):
-            mapped[entry.connectwise_id] = (entry, outcome)
-            decided[entry.connectwise_id] = outcome if isinstance(outcome, Hold) else Create(outcome)
+        again = _map_again(cycle, mapped, list(creates))
+        decided |= {number: one if isinstance(one, Hold) else Create(one) for number, one in again.items()}
     else:
         decided |= creates
 

@@ -23,6 +23,7 @@ from blocks.doors import Doors, block_name
 from blocks.failures import CannotGoOn
 from blocks.watermarks import Watermark
 from flows.cycle import Selection, run_cycle
+from flows.planning import Approved, approved_writes, compare_plans
 from mappings.outcomes import Outcome
 from tasks.calls import Calls
 from tasks.cycle import Cycle, Mode, SuccessCache
@@ -49,6 +50,27 @@ class SyncForm(BaseModel):
     since: date | None = Field(
         default=None, title="Since", description="With force: read records dated on or after this day."
     )
+    take: Literal["", "ours", "theirs"] = Field(
+        default="",
+        title="Take",
+        description="Where a person changed Xero as well: ours writes what ConnectWise says, theirs leaves Xero as it "
+        "is. With references: for these; else for all that were held before.",
+    )
+    recreate: bool = Field(
+        default=False,
+        title="Recreate",
+        description="Post documents again that somebody deleted or voided in Xero.",
+    )
+    allow_many: bool = Field(
+        default=False,
+        title="Allow many",
+        description="Release the brake: change as many posted documents as there are, however old.",
+    )
+    plan_file: str = Field(
+        default="",
+        title="Plan file",
+        description="Write exactly what this plan (of `tieout plan --out`, on the worker's own disk) says, or nothing.",
+    )
     mode: Literal["write", "plan"] = Field(
         default="write",
         title="Mode",
@@ -60,6 +82,8 @@ def run_name(family: str, form: SyncForm | Mapping[str, Any] | None, at: datetim
     """'invoices 2026-03-02 09:00', or the references that were asked for."""
     given = form if isinstance(form, SyncForm) else SyncForm.model_validate(form or {})
     mode = "plan of " if given.mode == "plan" else ""
+    if given.plan_file:
+        return f"{family} by plan {given.plan_file.rpartition('/')[2]}"
     if given.references:
         more = " ..." if len(given.references) > 3 else ""
         return f"{mode}{family} {', '.join(given.references[:3])}{more}"
@@ -113,11 +137,17 @@ def run_family(
         cycle.cache = cache or cycle.cache
         cycle.progress = progress
         selection = Selection(tuple(form.references), form.force, form.since)
+        if form.plan_file:
+            approved = approved_writes(form.plan_file, family)
+            selection = Selection(ids=[number for number, _ in approved])
+            cycle.forced = cycle.named = True
         if cycle.mode == "plan":
             run_cycle(cycle, calls, selection)
             return _summary(cycle, began, [])
         what = f"{family} {'of ' + ', '.join(form.references[:3]) if form.references else 'cycle'} {run_id[:8]}"
         with heartbeat(doors.audit, f"sync:{family}", what, doors.clock, wait_seconds=wait_seconds, say=say) as lease:
+            if form.plan_file:
+                cycle.approved = _still_stands(family, form, doors, run_id, calls, selection, approved)
             return _under_lease(cycle, lease, calls, selection, began)
     except (CannotGoOn, AuditUnusable, LeaseTaken, LeaseLost) as error:
         return Summary(
@@ -151,8 +181,29 @@ def _cycle(family: str, form: SyncForm, doors: Doors, run_id: str, say: Callable
         lists=Lists(doors, needed_by(tables)),
         start_date=tables.policy.starts(family, doors.audit.set_up_on),
         forced=form.force or bool(form.references),
+        named=bool(form.references),
+        take=form.take,
+        recreate=form.recreate,
+        allow_many=form.allow_many,
         say=say,
     )
+
+
+def _still_stands(
+    family: str,
+    form: SyncForm,
+    doors: Doors,
+    run_id: str,
+    calls: Calls,
+    selection: Selection,
+    approved: Approved,
+) -> Approved:
+    """The approved writes, after a dry run that shows each of them as it was. Raises PlanMoved."""
+    rehearsal = _cycle(family, form.model_copy(update={"mode": "plan"}), doors, run_id, lambda _text: None)
+    rehearsal.forced = rehearsal.named = True
+    run_cycle(rehearsal, calls, selection)
+    compare_plans(approved, rehearsal)
+    return approved
 
 
 def _under_lease(cycle: Cycle, lease: HeldLease, calls: Calls, selection: Selection, began: float) -> Summary:

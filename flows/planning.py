@@ -2,46 +2,145 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from blocks.audit.runs import Result, is_exception
+from blocks.failures import NotConfigured
+from blocks.xero.client import LOOK_UP
+from flows.updates import is_old
+from mappings.connectwise import read_json
 from mappings.money import ZERO, plain
 from mappings.outcomes import Outcome
-from mappings.plans import Create, plan_id
-from mappings.xero import Document, write_json
+from mappings.plans import Adopt, Create, plan_id
+from mappings.posted import Posted
+from mappings.updates import Settled, Update
+from mappings.xero import write_json
 from tasks.cycle import Cycle
 
 
 def plan_of(cycles: Sequence[Cycle]) -> dict[str, Any]:
-    """The plan of some dry runs; `plan_id` is a hash of everything else in it."""
-    creates = [each for cycle in cycles for each in cycle.planned if isinstance(each, Create)]
+    """The plan of some dry runs; `plan_id` is a hash of everything else in it.
+
+    `accounts` is what the writes move: all of a new document, of an edit the difference. `calls` is what they cost of
+    Xero's limits, per organisation: a write per 50 new and per 50 edited documents, and a read before the latter.
+    """
+    writes = [each for cycle in cycles for each in cycle.planned if isinstance(each, (Create, Update))]
     told = [result for cycle in cycles for result in cycle.told]
+    content = {
+        "writes": [*_contacts(writes), *map(write_of, writes)],
+        "holds": [_hold(result) for result in told if is_exception(result)],
+        "unchanged": sum(1 for result in told if result.outcome is Outcome.UNCHANGED)
+        + sum(1 for cycle in cycles for each in cycle.planned if not isinstance(each, (Create, Update))),
+        "accounts": _accounts(writes),
+        "calls": _calls(writes),
+        "braked": [each.document.reference for cycle in cycles for each in _braked(cycle)],
+    }
+    return {"plan_id": plan_id(content), **content}
+
+
+Approved = dict[tuple[int, str], str]
+"""The basis of each write that a plan allows, by record and part."""
+
+
+class PlanMoved(NotConfigured):
+    """A plan that cannot be carried out as it stands; nothing was done."""
+
+
+def approved_writes(file: str, family: str) -> Approved:
+    """The writes of a family in a plan file. Raises PlanMoved when it is no plan, was edited, or says nothing of it."""
+    try:
+        plan = read_json(Path(file).expanduser().read_bytes())
+        content = {name: value for name, value in plan.items() if name != "plan_id"}
+        writes = [each for each in content["writes"] if each["family"] == family]
+        approved = {(int(each["connectwise_id"]), str(each["receipt"])): str(each["basis"]) for each in writes}
+    except OSError as error:
+        raise PlanMoved(f"The plan {file} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PlanMoved(f"{file} is no plan; `tieout plan --out {file}` makes one.") from error
+    if plan.get("plan_id") != plan_id(content):
+        raise PlanMoved(f"The plan {file} was edited after it was made; nothing was done. Make a new one.")
+    if not approved:
+        raise PlanMoved(f"The plan {file} has nothing to write for {family}; nothing was done.")
+    return approved
+
+
+def compare_plans(approved: Approved, rehearsal: Cycle) -> None:
+    """Raises PlanMoved, with the records that are not any more as they were when the plan was made."""
+    now = {
+        (each.document.connectwise_id, each.document.part): each
+        for each in rehearsal.planned
+        if isinstance(each, (Create, Update))
+    }
+    moved = [key for key, basis in approved.items() if key not in now or digest_of(now[key]) != basis]
+    if moved:
+        names = ", ".join(now[key].document.reference if key in now else f"id:{key[0]}" for key in moved[:5])
+        more = f" and {len(moved) - 5} more" if len(moved) > 5 else ""
+        raise PlanMoved(
+            f"ConnectWise, Xero or the tables changed since the plan was made ({names}{more}); nothing was done. "
+            "Make a new plan."
+        )
+
+
+def digest_of(action: Adopt | Create | Settled | Update) -> str:
+    """Names a write and what it stands on: the record as mapped, and the document in Xero as it was then."""
+    if isinstance(action, (Create, Update)):
+        return write_of(action)["basis"]  # type: ignore[no-any-return]  # always text
+    return ""
+
+
+def _braked(cycle: Cycle) -> list[Update]:
+    """The edits that the brake would hold in an ordinary cycle."""
+    edits = [each for each in cycle.planned if isinstance(each, Update)]
+    young = [each for each in edits if not is_old(cycle, each.document, each.bound)]
+    limit = cycle.tables.policy.brake.updates
+    if cycle.allow_many:
+        return []
+    return edits if limit and len(young) > limit else [each for each in edits if each not in young]
+
+
+def _accounts(writes: Sequence[Create | Update]) -> list[dict[str, str]]:
     money: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [ZERO, ZERO])
-    for each in creates:
+    for each in writes:
         for line in each.document.lines:
             if line.account_code:
                 sums = money[(each.document.organisation, line.account_code)]
                 sums[0] += line.amount
                 sums[1] += line.tax
-    content = {
-        "writes": [*_contacts(creates), *(_write(each.document) for each in creates)],
-        "holds": [_hold(result) for result in told if is_exception(result)],
-        "unchanged": sum(1 for result in told if result.outcome is Outcome.UNCHANGED)
-        + sum(1 for cycle in cycles for each in cycle.planned if not isinstance(each, Create)),
-        "accounts": [
-            {"organisation": organisation, "account_code": code, "net": plain(net), "tax": plain(tax)}
-            for (organisation, code), (net, tax) in sorted(money.items())
-        ],
-    }
-    return {"plan_id": plan_id(content), **content}
+        for there in Posted.read(each.theirs).lines if isinstance(each, Update) else ():
+            if there.account_code:
+                sums = money[(each.document.organisation, there.account_code)]
+                sums[0] -= there.amount
+                sums[1] -= there.tax
+    return [
+        {"organisation": organisation, "account_code": code, "net": plain(net), "tax": plain(tax)}
+        for (organisation, code), (net, tax) in sorted(money.items())
+        if net or tax
+    ]
 
 
-def _contacts(creates: Sequence[Create]) -> list[dict[str, Any]]:
+def _calls(writes: Sequence[Create | Update]) -> list[dict[str, Any]]:
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for each in writes:
+        counts[each.document.organisation][isinstance(each, Update)] += 1
+    return [
+        {
+            "organisation": organisation,
+            "writes": -(-new // LOOK_UP) - (-edited // LOOK_UP),
+            "reads": 1 - (-edited // LOOK_UP),
+        }
+        for organisation, (new, edited) in sorted(counts.items())
+    ]
+
+
+def _contacts(writes: Sequence[Create | Update]) -> list[dict[str, Any]]:
     """The contacts that are made first, each once."""
-    made = {(one.tenant_id, one.connectwise_id): one for each in creates if (one := each.document.new_contact)}
+    made = {(one.tenant_id, one.connectwise_id): one for each in writes if (one := each.document.new_contact)}
     return [
         {
             "family": one.family,
@@ -55,31 +154,51 @@ def _contacts(creates: Sequence[Create]) -> list[dict[str, Any]]:
             "total": "0.00",
             "currency": "",
             "fields": [{"name": name, "from": None, "to": value} for name, value in one.body().items()],
+            "basis": one.fingerprint,
         }
         for one in made.values()
     ]
 
 
-def _write(document: Document) -> dict[str, Any]:
-    body = document.body()
-    if document.new_contact is not None:
-        body["Contact"] = {"Name": document.new_contact.name}
+def write_of(each: Create | Update) -> dict[str, Any]:
+    """One write, field by field. `basis` names what it stands on: it changes when either side has moved."""
+    document = each.document
+    if isinstance(each, Update):
+        fields = [
+            {"name": change.name, "from": _shown(change.before), "to": _shown(change.after)}
+            for change in each.merged.changes
+        ]
+        stands_on = each.theirs.text
+    else:
+        body = document.body()
+        if document.new_contact is not None:
+            body["Contact"] = {"Name": document.new_contact.name}
+        fields = [{"name": name, "from": None, "to": _shown(value)} for name, value in body.items()]
+        stands_on = ""
+    basis = hashlib.blake2b(f"{document.fingerprint}\n{fields}\n{stands_on}".encode(), digest_size=16).hexdigest()
     return {
         "family": document.family,
         "organisation": document.organisation,
         "reference": document.reference,
         "connectwise_id": document.connectwise_id,
-        "receipt": "",
-        "action": "create",
+        "receipt": document.part,
+        "action": "update" if isinstance(each, Update) else "create",
         "document": "invoice",
-        "xero_id": None,
+        "xero_id": each.bound.xero_id if isinstance(each, Update) else None,
         "total": plain(document.total),
         "currency": document.currency,
-        "fields": [
-            {"name": name, "from": None, "to": value if isinstance(value, str) else write_json(value)}
-            for name, value in body.items()
-        ],
+        "fields": fields,
+        "basis": basis,
     }
+
+
+def _shown(value: Any) -> str | None:
+    """A value of a field as text; what is not there as null."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value.isoformat() if isinstance(value, date) else write_json(value)
 
 
 def _hold(result: Result) -> dict[str, Any]:

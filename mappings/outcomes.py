@@ -58,7 +58,9 @@ class Reason(StrEnum):
     LINES_INCOMPLETE = "lines_incomplete"
     ZERO_TOTAL = "zero_total"
     PERIOD_LOCKED = "period_locked"
-    CHANGED_AFTER_POSTING = "changed_after_posting"
+    PAID_IN_XERO = "paid_in_xero"
+    AUTHORISED_IN_XERO = "authorised_in_xero"
+    EDITED_IN_XERO = "edited_in_xero"
     REMOVED_IN_XERO = "removed_in_xero"
     NUMBER_CONFLICT = "number_conflict"
     ADOPTED_DIFFERS = "adopted_differs"
@@ -69,6 +71,8 @@ class Reason(StrEnum):
     REFUSED_BY_XERO = "refused_by_xero"
     UNSETTLED = "unsettled"
     DAY_LIMIT = "day_limit"
+    BRAKE = "brake"
+    PLAN_MOVED = "plan_moved"
 
 
 UNCOVERED = frozenset(
@@ -167,13 +171,21 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The document's date lies in a period that is locked in Xero.",
         "Unlock the period in Xero, or change the date in ConnectWise.",
     ),
-    Reason.CHANGED_AFTER_POSTING: Explanation(
-        "The record changed in ConnectWise after it was posted; a posted document is not changed without a person.",
+    Reason.PAID_IN_XERO: Explanation(
+        "The record changed in ConnectWise after money was applied to its document in Xero; that one is not edited.",
+        "Enter the difference in Xero by hand, or undo the change in ConnectWise.",
+    ),
+    Reason.AUTHORISED_IN_XERO: Explanation(
+        "The record changed in ConnectWise after its document was approved in Xero; policy says to leave that alone.",
         "Make the same change in Xero by hand, or undo it in ConnectWise.",
+    ),
+    Reason.EDITED_IN_XERO: Explanation(
+        "The document was changed in Xero by a person and cannot simply follow ConnectWise.",
+        "Make the two agree by hand, or say whose version counts with `--take ours` or `--take theirs`.",
     ),
     Reason.REMOVED_IN_XERO: Explanation(
         "The document was deleted or voided in Xero; it stays so.",
-        "Nothing, if that was meant; otherwise enter it again in Xero.",
+        "Nothing, if that was meant; otherwise have it posted again with `--recreate`.",
     ),
     Reason.NUMBER_CONFLICT: Explanation(
         "Xero already has another document with this number.",
@@ -212,6 +224,15 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.DAY_LIMIT: Explanation(
         "Xero's limit of calls is used up for now.",
         "Nothing: the next cycle goes on where this one stopped.",
+        needs_people=False,
+    ),
+    Reason.BRAKE: Explanation(
+        "More posted documents would be changed at once than policy allows, or older ones; nothing of it is written.",
+        "Look at `tieout plan`; then release it with `--allow-many`, or by `tieout sync --plan FILE`.",
+    ),
+    Reason.PLAN_MOVED: Explanation(
+        "The record or its document changed after the plan was made, so it was left out.",
+        "Make a new plan.",
         needs_people=False,
     ),
 }

@@ -1,6 +1,7 @@
 """What should happen to each mapped document: a value that can be printed, counted and stored before any write.
 
-`decide` is the one place where that is decided, for a dry run and a real one alike.
+`decide` (for what is new) and `updates.decide_update` (for what is posted) are where that is decided, for a dry run and
+a real one alike.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Literal
 
 from mappings.money import plain
 from mappings.outcomes import Hold, Reason
 from mappings.policy import Decisions
 from mappings.xero import Document, Found
+
+Take = Literal["", "ours", "theirs"]
+"""Whose version counts where both systems differ; '' while no person has said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +36,30 @@ class Bound:
     total: Decimal
     currency: str
     date: date
-    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Write a new document. `writes` counts the writes of this record so far: part of the cache key of the load."""
+    """Write a new document. `writes` counts the writes of this record so far: part of the cache key of the load.
+
+    `anew`: a person asked for it in place of the one that was removed in Xero.
+    """
 
     document: Document
     writes: int = 0
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """Bind a document that is in Xero already; writes nothing there."""
+    """Bind a document that is in Xero already; writes nothing there.
+
+    `overwrite`: a person said that ConnectWise's version counts, so an update of it follows.
+    """
 
     document: Document
     found: Found
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,43 +70,21 @@ class Unchanged:
     xero_id: str
 
 
-Action = Create | Adopt | Unchanged | Hold
-
-
-def decide(document: Document, bound: Bound | None, found: Sequence[Found], decisions: Decisions) -> Action:
-    """The action for one document.
-
-    `bound` is its binding, `found` the documents in Xero that bear our link, or its number after Xero refused it.
-    """
-    return _against_found(document, found, decisions) if bound is None else _against_binding(document, bound)
-
-
-def _against_binding(document: Document, bound: Bound) -> Unchanged | Hold:
-    if bound.tenant_id != document.tenant_id:
-        return Hold(
-            Reason.ORGANISATION_CHANGED,
-            document.organisation,
-            f"{document.reference} was posted to {bound.organisation}; the tables now send it to "
-            f"{document.organisation}.",
-        )
-    if bound.fingerprint == document.fingerprint:
-        return Unchanged(document, bound.xero_id)
-    changes = []
-    if bound.total != document.total or bound.currency != document.currency:
-        changes.append(f"total {plain(bound.total)} {bound.currency} -> {plain(document.total)} {document.currency}")
-    if bound.date != document.date:
-        changes.append(f"date {bound.date} -> {document.date}")
-    if bound.reference != document.reference:
-        changes.append(f"number {bound.reference} -> {document.reference}")
-    what = "; ".join(changes) or "its lines or texts; the totals are the same"
+def organisation_changed(document: Document, bound: Bound) -> Hold:
+    """A posted document is never live in two organisations (design 5)."""
     return Hold(
-        Reason.CHANGED_AFTER_POSTING,
-        plain(document.total),
-        f"{document.reference} changed after it was posted: {what}.",
+        Reason.ORGANISATION_CHANGED,
+        document.organisation,
+        f"{document.reference} was posted to {bound.organisation}; the tables now send it to {document.organisation}.",
     )
 
 
-def _against_found(document: Document, found: Sequence[Found], decisions: Decisions) -> Adopt | Create | Hold:
+def decide(document: Document, found: Sequence[Found], decisions: Decisions, take: Take = "") -> Adopt | Create | Hold:
+    """The action for a document that is not bound yet.
+
+    `found` are the documents in Xero that bear our link, or its number after Xero refused it. `take`: whose version
+    counts where one of them differs.
+    """
     # A supplier's bill may bear any number: it is no rival of a sales document.
     rivals = [other for other in found if other.type == document.type or other.url == document.url]
     if not rivals:
@@ -114,6 +104,8 @@ def _against_found(document: Document, found: Sequence[Found], decisions: Decisi
     if not candidates:
         return _buried(document, rivals)
     other = candidates[0]
+    if take and len(candidates) == 1:
+        return Adopt(document, other, take == "ours" and bool(_differences(document, other)))
     if not ours and (decisions.adopt.existing == "hold" or len(live) > 1):
         there = ", ".join(
             f"{each.number} ({plain(each.total)} {each.currency} for {each.contact_name})" for each in live

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from blocks.audit import requests
 from blocks.audit.contacts import remember_in
@@ -21,6 +22,7 @@ from blocks.xero.client import KEY_LASTS, BatchRefused, Element, FateUnknown
 from mappings.contacts import same_contact
 from mappings.outcomes import Hold, Outcome, Reason, XeroList
 from mappings.plans import Create
+from mappings.updates import Update
 from mappings.xero import Document, NewContact, fold, write_json
 from tasks.cycle import Cycle
 from tasks.posting import BATCH, entry_of, rejected_body
@@ -31,21 +33,24 @@ Made = dict[int, str | Hold]
 """Per company the id of its contact, or why it has none."""
 
 
-def with_contacts(cycle: Cycle, creates: Sequence[Create]) -> tuple[list[Create], list[Result]]:
+Write = TypeVar("Write", Create, Update)
+
+
+def with_contacts(cycle: Cycle, writes: Sequence[Write]) -> tuple[list[Write], list[Result]]:
     """The same documents with their contacts in place; those without one are put off, and their outcome is stored."""
-    organisation = creates[0].document.organisation
-    wanted = {one.connectwise_id: one for each in creates if (one := each.document.new_contact) is not None}
+    organisation = writes[0].document.organisation
+    wanted = {one.connectwise_id: one for each in writes if (one := each.document.new_contact) is not None}
     if not wanted:
-        return list(creates), []
+        return list(writes), []
     made: Made = {}
     cycle.reach(organisation, lambda: made.update(_made(cycle, list(wanted.values()))))
-    ready: list[Create] = []
+    ready: list[Write] = []
     results: list[Result] = []
-    for each in creates:
+    for each in writes:
         document = each.document
         contact = made.get(document.new_contact.connectwise_id) if document.new_contact else document.contact_id
         if isinstance(contact, str):
-            ready.append(Create(replace(document, contact_id=contact, new_contact=None), each.writes))
+            ready.append(replace(each, document=replace(document, contact_id=contact, new_contact=None)))
         elif isinstance(contact, Hold):
             results.append(_put_off(cycle, document, contact))
         elif isinstance(closed := cycle.closed.get(organisation), LimitReached):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -21,8 +21,9 @@ from mappings.connectwise import Invoice, SourceInvoice
 from mappings.links import xero_link
 from mappings.money import plain
 from mappings.outcomes import EXPLANATIONS, WAITING, Hold, Outcome
-from mappings.plans import Adopt, Create
+from mappings.plans import Adopt, Create, Take
 from mappings.surroundings import Tables
+from mappings.updates import Settled, Update
 from mappings.xero import Document, Found
 from tasks.lists import Lists
 
@@ -68,6 +69,11 @@ class Cycle:
     `planned`, `told`, `dealt_with` and `linked` are what a dry run (mode "plan") collects instead of writing.
     `settled` are the outcomes of records that this cycle settled out of an earlier one's requests; `closed` the
     organisations whose part of the cycle is over, and why.
+
+    What a person allows: `take` and `recreate` for records that she `named`, or that were held before; `allow_many`
+    releases the brake, and so does an approved plan (`approved`: the digest of each write that may go out, by record
+    and part; None: no plan). `pending` are the edits that wait until the cycle knows how many there are; once the brake
+    is on (`braked`), all are held.
     """
 
     family: str
@@ -79,11 +85,18 @@ class Cycle:
     start_date: date
     lease: HeldLease | None = None
     forced: bool = False
+    named: bool = False
+    take: Take = ""
+    recreate: bool = False
+    allow_many: bool = False
+    approved: Mapping[tuple[int, str], str] | None = None
     cache: SuccessCache = field(default_factory=NoCache)
     say: Callable[[str], None] = logging.getLogger(__name__).info
     progress: Callable[[int, int], None] = lambda _done, _known: None
     counts: Counter[str] = field(default_factory=Counter)
-    planned: list[Create | Adopt] = field(default_factory=list)
+    planned: list[Create | Adopt | Update | Settled] = field(default_factory=list)
+    pending: list[tuple[Entry, Update]] = field(default_factory=list)
+    braked: bool = False
     told: list[Result] = field(default_factory=list)
     dealt_with: set[int] = field(default_factory=set)
     linked: dict[int, list[Found]] = field(default_factory=dict)

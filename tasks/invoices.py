@@ -19,8 +19,9 @@ from mappings.invoices import FAMILY, to_xero_invoice
 from mappings.outcomes import Hold, Reason
 from mappings.plans import Create
 from mappings.surroundings import Surroundings
+from mappings.updates import Update
 from mappings.xero import Document
-from tasks import posting
+from tasks import posting, updates
 from tasks.cycle import Cycle, Entry
 from tasks.policies import RETRIES, RETRY_DELAYS, batch_name, map_key, worth_a_retry
 
@@ -69,14 +70,14 @@ class MapBatch:
 
 
 class Loading:
-    """New documents of one organisation: one call, or several where a run is large."""
+    """New documents, or edits, of one organisation: one call, or several where a run is large."""
 
     verb = "load"
 
-    def __init__(self, cycle: Cycle, creates: Sequence[Create]) -> None:
+    def __init__(self, cycle: Cycle, writes: Sequence[Create] | Sequence[Update]) -> None:
         self.cycle = cycle
-        self.creates = creates
-        self.references = [each.document.reference for each in creates]
+        self.writes: Sequence[Any] = writes
+        self.references = [each.document.reference for each in writes]
 
 
 @task(
@@ -141,9 +142,22 @@ map_many = map_invoices.with_options(cache_policy=NO_CACHE, persist_result=False
 def load_invoices(batch: Loading) -> list[Result]:
     """Write new invoices of one organisation; each success is cached under its own key."""
     results: list[Result] = []
-    for start in range(0, len(batch.creates), posting.BATCH):
-        results += posting.create(batch.cycle, batch.creates[start : start + posting.BATCH])
+    for start in range(0, len(batch.writes), posting.BATCH):
+        results += posting.create(batch.cycle, batch.writes[start : start + posting.BATCH])
     return results
+
+
+@task(
+    task_run_name=batch_name,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_condition_fn=worth_a_retry,
+)
+def update_invoices(batch: Loading) -> list[Result]:
+    """Write edits of invoices of one organisation; each success is cached under its own key."""
+    return updates.update(batch.cycle, batch.writes)
 
 
 def header_of(raw: dict[str, Any]) -> Entry | tuple[Entry, Hold]:

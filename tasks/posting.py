@@ -16,6 +16,7 @@ Every family that creates documents comes through here.
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,7 @@ from blocks.xero.client import KEY_LASTS, BatchRefused, Element, FateUnknown
 from mappings import checks
 from mappings.money import plain
 from mappings.outcomes import Hold, Outcome, Reason
-from mappings.plans import Action, Adopt, Bound, Create, decide
+from mappings.plans import Adopt, Bound, Create, Take, decide
 from mappings.xero import Document, Found, fold, write_json
 from tasks.cycle import Cycle, Entry
 from tasks.policies import load_key
@@ -52,10 +53,14 @@ PATHS = {"invoices": ("Invoices", "summarizeErrors=false&unitdp=4")}
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Documents of one organisation that are to be sent; `rounds` counts how often their fate was in doubt."""
+    """Documents of one organisation that are to be sent; `rounds` counts how often their fate was in doubt.
+
+    `instead`: records whose document was removed in Xero and is made anew.
+    """
 
     documents: Sequence[Document]
     rounds: int = 0
+    instead: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -78,12 +83,13 @@ def create(cycle: Cycle, creates: Sequence[Create]) -> list[Result]:
     """
     results: list[Result] = []
     organisation = creates[0].document.organisation
-    waiting = deque([_Batch([each.document for each in creates])])
+    instead = frozenset(each.document.connectwise_id for each in creates if each.anew)
+    waiting = deque([_Batch([each.document for each in creates], instead=instead)])
     in_a_row = 0
     while waiting:
         batch = waiting.popleft()
         if organisation in cycle.closed or batch.rounds >= ROUNDS:
-            results += _put_off(cycle, batch)
+            results += put_off(cycle, batch.documents, batch.rounds)
             continue
         settled = _attempt(cycle, batch)
         results += settled.results
@@ -108,6 +114,7 @@ def _attempt(cycle: Cycle, batch: _Batch) -> _Settled:
             batch.documents,
             cycle.now(),
             cycle.lease,
+            instead=sorted(batch.instead),
         )
     except Occupied:
         return _without_occupied(cycle, batch)
@@ -135,7 +142,7 @@ def _without_occupied(cycle: Cycle, batch: _Batch) -> _Settled:
         else:
             free.append(document)
     _record(cycle, known)
-    return _Settled(told + known, [_Batch(free, batch.rounds)] if free else [])
+    return _Settled(told + known, [_Batch(free, batch.rounds, batch.instead)] if free else [])
 
 
 def _send(cycle: Cycle, request: Request, rounds: int) -> _Settled:
@@ -159,7 +166,7 @@ def _send(cycle: Cycle, request: Request, rounds: int) -> _Settled:
     except LimitReached as limit:
         # An attempt before this one may have got through without an answer, so the rows stay unsettled.
         cycle.close(request.organisation, limit)
-        return _Settled(_deferred(cycle, [row.document for row in request.rows], _limit(limit)))
+        return _Settled(deferred(cycle, [row.document for row in request.rows], limit_hold(limit)))
     return _answered(cycle, request, elements, rounds)
 
 
@@ -168,9 +175,9 @@ def _answered(cycle: Cycle, request: Request, elements: Sequence[Element], round
     matched, unclear = match(request.rows, elements)
     accepted = [(row.document, element.found) for row, element in matched if element.accepted]
     refused = [(row, "; ".join(element.errors)) for row, element in matched if not element.accepted]
-    taken = {row.connectwise_id: words for row, words in refused if _number_is_taken(words)}
+    taken = {row.connectwise_id: words for row, words in refused if number_is_taken(words)}
     results = [_posted(cycle, document, found) for document, found in accepted]
-    results += _rejected(cycle, [(row.document, words) for row, words in refused if row.connectwise_id not in taken])
+    results += rejected(cycle, [(row.document, words) for row, words in refused if row.connectwise_id not in taken])
     _commit(cycle, request, accepted, results, [result.connectwise_id for result in results], "answered")
     settled = _Settled(results)
     for rows, why in (
@@ -219,9 +226,9 @@ def _refused(cycle: Cycle, request: Request, words: str, rounds: int) -> _Settle
     documents = [row.document for row in request.rows]
     if len(documents) > 1:
         return _Settled(_sent_anew(cycle, request, documents, "refused, split"), _halves(documents, rounds))
-    if _number_is_taken(words):
+    if number_is_taken(words):
         return _looked_up(cycle, request, request.rows, rounds, words, {ids[0]: words})
-    results = _rejected(cycle, [(documents[0], words)])
+    results = rejected(cycle, [(documents[0], words)])
     _commit(cycle, request, [], results, ids, "refused")
     return _Settled(results)
 
@@ -245,8 +252,8 @@ def _looked_up(
     by_link = request.run_id != cycle.run_id
     if not cycle.reach(request.organisation, lambda: there.update(look(cycle, documents, by_link=by_link))):
         closed = cycle.closed[request.organisation]
-        hold = _limit(closed) if isinstance(closed, LimitReached) else Hold(Reason.UNSETTLED, why)
-        return _Settled(_deferred(cycle, documents, hold))
+        hold = limit_hold(closed) if isinstance(closed, LimitReached) else Hold(Reason.UNSETTLED, why)
+        return _Settled(deferred(cycle, documents, hold))
     bindings: list[tuple[Document, Found]] = []
     results: list[Result] = []
     absent: list[Document] = []
@@ -271,7 +278,7 @@ def _looked_up(
             refused.append((document, words))
         else:
             absent.append(document)
-    results += _rejected(cycle, refused)
+    results += rejected(cycle, refused)
     _commit(cycle, request, bindings, results, [result.connectwise_id for result in results], "looked up")
     results += _sent_anew(cycle, request, absent, "looked up, not there")
     if rounds == 0 or len(absent) < 2:
@@ -348,7 +355,9 @@ def look(
     return there
 
 
-def choose(cycle: Cycle, document: Document, there: InXero, refused: bool = False) -> Action:
+def choose(
+    cycle: Cycle, document: Document, there: InXero, refused: bool = False, take: Take = ""
+) -> Adopt | Create | Hold:
     """What to do with an unbound document in view of what is in Xero: adopt, hold, or create.
 
     `refused`: Xero says that the number is taken. Only then does a voided or deleted document that is not ours count:
@@ -363,7 +372,7 @@ def choose(cycle: Cycle, document: Document, there: InXero, refused: bool = Fals
             f"{document.organisation} has a document {taken[0].number} already: that of another ConnectWise record.",
             "Give one of the two records another number in ConnectWise.",
         )
-    return decide(document, None, own, cycle.tables.policy.decisions(document.organisation))
+    return decide(document, own, cycle.tables.policy.decisions(document.organisation), take)
 
 
 def adopt(cycle: Cycle, adoptions: Sequence[Adopt]) -> list[Result]:
@@ -380,6 +389,14 @@ def adopt(cycle: Cycle, adoptions: Sequence[Adopt]) -> list[Result]:
             runs.record_in(connection, cycle.run_id, done, cycle.now())
         results += done
     return results
+
+
+def bind_to_overwrite(cycle: Cycle, adoptions: Sequence[Adopt]) -> None:
+    """Bind documents that an edit is about to follow; until it has, they count as never written by us."""
+    if adoptions:
+        with cycle.doors.audit.transaction(cycle.lease) as connection:
+            pairs = [(each.document, each.found) for each in adoptions]
+            requests.bind_in(connection, pairs, True, cycle.now(), ours=False)
 
 
 def compare_again(cycle: Cycle, entries: Sequence[Entry]) -> list[Result]:
@@ -442,14 +459,17 @@ def settle_earlier(cycle: Cycle) -> list[Result]:
     """Settle what an interrupted cycle left behind, before anything new is written.
 
     Younger than five minutes: the same bytes under the same key get the first answer again. Older: looked up. What
-    is not there waits to be planned anew, by this cycle or, where it does not come by, by the next one.
+    is not there waits to be planned anew, by this cycle or, where it does not come by, by the next one. An update is
+    always planned anew: what stands in Xero tells whether it arrived, and a person may have changed it since.
     """
     results: list[Result] = []
     connected = set(cycle.doors.tenants.values())
     for request in requests.unsettled(cycle.doors.audit, cycle.family):
         if request.organisation in cycle.closed or request.tenant_id not in connected:
             continue
-        if cycle.now() - request.stored_at < KEY_LASTS:
+        if request.method == "POST":
+            results += _sent_anew(cycle, request, [row.document for row in request.rows], "to be compared")
+        elif cycle.now() - request.stored_at < KEY_LASTS:
             results += _send(cycle, request, 0).results
         else:
             results += _looked_up(cycle, request, request.rows, 0, "an earlier cycle got no answer").results
@@ -490,8 +510,10 @@ def _posted(cycle: Cycle, document: Document, found: Found) -> Result:
     return cycle.result(entry_of(cycle, document), Outcome.POSTED, hold, document, found.xero_id)
 
 
-def _rejected(cycle: Cycle, refused: Sequence[tuple[Document, str]]) -> list[Result]:
-    """Documents of one organisation that Xero refused, each with its words."""
+def rejected(
+    cycle: Cycle, refused: Sequence[tuple[Document, str]], bodies: Mapping[int, str] | None = None
+) -> list[Result]:
+    """Documents of one organisation that Xero refused, each with its words; `bodies` name what was refused."""
     if not refused:
         return []
     organisation = refused[0][0].organisation
@@ -510,33 +532,39 @@ def _rejected(cycle: Cycle, refused: Sequence[tuple[Document, str]]) -> list[Res
                 f"Xero refused {document.reference} in {organisation}: {words.rstrip('.')}.",
             ),
             document,
-            body=rejected_body(cycle, document),
+            body=(bodies or {}).get(document.connectwise_id) or rejected_body(cycle, document),
         )
         for document, words in refused
     ]
 
 
-def rejected_body(cycle: Cycle, document: Document) -> str:
-    """What was refused, and as the organisation was then: the same again would be refused again."""
-    return f"{document.fingerprint}:{cycle.lists.books([document.organisation])[document.organisation].digest}"
+def rejected_body(cycle: Cycle, document: Document, content: str = "") -> str:
+    """What was refused, and as the organisation was then: the same again would be refused again.
+
+    `content` of an update, which says more than the document.
+    """
+    sent = hashlib.blake2b(content.encode(), digest_size=16).hexdigest() if content else document.fingerprint
+    return f"{sent}:{cycle.lists.books([document.organisation])[document.organisation].digest}"
 
 
-def _put_off(cycle: Cycle, batch: _Batch) -> list[Result]:
-    """What is not sent (any more) in this cycle."""
-    closed = cycle.closed.get(batch.documents[0].organisation)
+def put_off(cycle: Cycle, documents: Sequence[Document], rounds: int) -> list[Result]:
+    """What is not sent (any more) in this cycle; `rounds` is how often it was."""
+    closed = cycle.closed.get(documents[0].organisation)
     if isinstance(closed, LimitReached):
-        return _deferred(cycle, batch.documents, _limit(closed))
-    if closed is not None and not batch.rounds:
+        return deferred(cycle, documents, limit_hold(closed))
+    if closed is not None and not rounds:
         # Never sent, and the cycle fails for it: they stand as they did, and the watermark stays where it is.
         return []
-    return _deferred(cycle, batch.documents, Hold(Reason.UNSETTLED))
+    return deferred(cycle, documents, Hold(Reason.UNSETTLED))
 
 
-def _limit(limit: LimitReached) -> Hold:
+def limit_hold(limit: LimitReached) -> Hold:
+    """The wait for more calls."""
     return Hold(Reason.DAY_LIMIT, message=f"{limit}.")
 
 
-def _deferred(cycle: Cycle, documents: Sequence[Document], hold: Hold) -> list[Result]:
+def deferred(cycle: Cycle, documents: Sequence[Document], hold: Hold) -> list[Result]:
+    """Documents that wait, stored as such."""
     return _record(cycle, [cycle.hold(entry_of(cycle, document), hold, document) for document in documents])
 
 
@@ -556,5 +584,6 @@ def _remember(cycle: Cycle, posted: Sequence[Result], creates: Sequence[Create])
             cycle.cache.keep(key, {"xero_id": result.xero_id, "reference": result.reference})
 
 
-def _number_is_taken(words: str) -> bool:
+def number_is_taken(words: str) -> bool:
+    """Whether Xero refuses a number that another document has."""
     return "must be unique" in words.lower()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -23,7 +23,9 @@ from blocks.audit.contacts import remember_in
 from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.runs import CHUNK
 from blocks.audit.tables import BINDINGS, FOUND_DOCUMENTS, REQUEST_ROWS, REQUESTS
+from mappings.merging import LastWrite
 from mappings.plans import Bound
+from mappings.posted import line_ids
 from mappings.xero import Document, Found, NewContact
 
 Carried = TypeVar("Carried", Document, NewContact)
@@ -83,8 +85,15 @@ def store(
     documents: Sequence[Carried],
     now: datetime,
     lease: Held | None,
+    *,
+    updating: Mapping[int, int] | None = None,
+    instead: Sequence[int] = (),
 ) -> StoredRequest[Carried]:
-    """Store a request that creates documents, with its rows. Raises Occupied, and nothing is stored."""
+    """Store a request with its rows. Raises Occupied, and nothing is stored.
+
+    Without `updating` its records must not be bound yet. With it they must be, and written exactly so many times as
+    it says. `instead`: records whose binding is given up, because a person wants their removed document made anew.
+    """
     first = documents[0]
     rows = tuple(RowOfRequest.of(document) for document in documents)
     # Xero recommends four joined UUIDs and refuses more than 128 characters; one UUID is as unique and the id as well.
@@ -95,11 +104,16 @@ def store(
     try:
         with audit.transaction(lease) as connection:
             _insert(connection, request)
+            if instead:
+                given_up = (BINDINGS.c.family == first.family, BINDINGS.c.connectwise_id.in_(instead))
+                connection.execute(delete(BINDINGS).where(*given_up))
             # Only now, with our rows in place: who bound one of these records has settled its own row before, and
             # who has not bound it yet cannot store a row beside ours any more.
             ids = [row.connectwise_id for row in rows]
-            bound = select(BINDINGS.c.id).where(BINDINGS.c.family == first.family, BINDINGS.c.connectwise_id.in_(ids))
-            if connection.execute(bound.limit(1)).first() is not None:
+            bound = select(BINDINGS.c.connectwise_id, BINDINGS.c.writes).where(
+                BINDINGS.c.family == first.family, BINDINGS.c.connectwise_id.in_(ids)
+            )
+            if {row.connectwise_id: row.writes for row in connection.execute(bound)} != dict(updating or {}):
                 raise Occupied
     except IntegrityError as error:
         raise Occupied from error
@@ -198,8 +212,18 @@ def settle_in(
         connection.execute(update(REQUESTS).where(REQUESTS.c.id == request.id).values(settled_at=now, how=how))
 
 
-def bind_in(connection: Connection, pairs: Sequence[tuple[Document, Found]], adopted: bool, now: datetime) -> None:
-    """Bind records to the documents that Xero answered with."""
+def bind_in(
+    connection: Connection,
+    pairs: Sequence[tuple[Document, Found]],
+    adopted: bool,
+    now: datetime,
+    *,
+    ours: bool = True,
+) -> None:
+    """Bind records to the documents that Xero answered with.
+
+    `ours` False: they are not as we would write them, and an edit has to follow.
+    """
     if not pairs:
         return
     known = {
@@ -215,10 +239,11 @@ def bind_in(connection: Connection, pairs: Sequence[tuple[Document, Found]], ado
         {
             "family": document.family, "connectwise_id": document.connectwise_id, "part": "",
             "tenant_id": document.tenant_id, "organisation": document.organisation, "xero_id": found.xero_id,
-            "reference": document.reference, "fingerprint": document.fingerprint, "writes": 0 if adopted else 1,
+            "reference": document.reference, "fingerprint": document.fingerprint if ours else "",
+            "writes": 0 if adopted else 1,
             "total": format(document.total, "f"), "currency": document.currency, "date": document.date,
-            "adopted": adopted, "lines": json.dumps(_line_ids(document, found)), "base": pack(found.text),
-            "bound_at": now,
+            "adopted": adopted, "lines": json.dumps(line_ids(document, found)), "base": pack(found.text),
+            "written": pack(document.to_text()) if ours else None, "bound_at": now,
         }
         for document, found in pairs
         # An answer settled a second time after a crash; anything else must break the unique constraints, loudly.
@@ -226,19 +251,56 @@ def bind_in(connection: Connection, pairs: Sequence[tuple[Document, Found]], ado
     ]  # fmt: skip
     if rows:
         connection.execute(insert(BINDINGS), rows)
-    learnt = [(each.tenant_id, each.company_id, each.contact_id) for each, _ in pairs if each.company_id]
-    remember_in(connection, learnt, now)
+    remember_in(connection, _learnt([document for document, _ in pairs]), now)
     connection.execute(
         delete(FOUND_DOCUMENTS).where(FOUND_DOCUMENTS.c.xero_id.in_([found.xero_id for _, found in pairs]))
     )
 
 
-def _line_ids(document: Document, found: Found) -> dict[str, str]:
-    """Our key of each line -> its LineItemID, for updates that keep the lines (design 4)."""
-    answered = json.loads(found.text).get("LineItems") or []
-    if len(answered) != len(document.lines):
-        return {}
-    return {line.key: given.get("LineItemID") or "" for line, given in zip(document.lines, answered, strict=True)}
+@dataclass(frozen=True, slots=True)
+class Rebinding:
+    """What a bound record was written as, or (`written` False) what is taken for its base from now on.
+
+    `line_ids` are the lines that were there before, `total` is what Xero is expected to have.
+    """
+
+    document: Document
+    found: Found
+    line_ids: Mapping[str, str]
+    total: Decimal
+    written: bool
+
+
+def rebind_in(connection: Connection, rebindings: Sequence[Rebinding], now: datetime) -> None:
+    """Note the newest state of bound records."""
+    for each in rebindings:
+        document = each.document
+        connection.execute(
+            update(BINDINGS)
+            .where(
+                BINDINGS.c.family == document.family,
+                BINDINGS.c.connectwise_id == document.connectwise_id,
+                BINDINGS.c.part == document.part,
+            )
+            .values(
+                fingerprint=document.fingerprint,
+                reference=document.reference,
+                writes=BINDINGS.c.writes + int(each.written),
+                total=format(each.total, "f"),
+                currency=document.currency,
+                date=document.date,
+                lines=json.dumps(line_ids(document, each.found, each.line_ids)),
+                base=pack(each.found.text),
+                written=pack(document.to_text()),
+                bound_at=now,
+            )
+        )
+    remember_in(connection, _learnt([each.document for each in rebindings]), now)
+
+
+def _learnt(documents: Sequence[Document]) -> list[tuple[str, int, str]]:
+    """The contacts that were found by rule."""
+    return [(each.tenant_id, each.company_id, each.contact_id) for each in documents if each.company_id]
 
 
 def bound(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Bound]:
@@ -271,6 +333,24 @@ def bases(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Found]:
                 )
             ):
                 found[row.connectwise_id] = Found.parse(_read(unpack(row.base)))
+    return found
+
+
+def last_writes(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, LastWrite]:
+    """Our document, Xero's answer and the ids of the lines as of the last write of each bound record."""
+    found: dict[int, LastWrite] = {}
+    with audit.reading() as connection:
+        for start in range(0, len(ids), CHUNK):
+            for row in connection.execute(
+                select(BINDINGS.c.connectwise_id, BINDINGS.c.base, BINDINGS.c.written, BINDINGS.c.lines).where(
+                    BINDINGS.c.family == family, BINDINGS.c.connectwise_id.in_(ids[start : start + CHUNK])
+                )
+            ):
+                found[row.connectwise_id] = LastWrite(
+                    Document.from_text(unpack(row.written)) if row.written is not None else None,
+                    Found.parse(_read(unpack(row.base))),
+                    json.loads(row.lines),
+                )
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit.database import Audit, Held, pack, unpack
@@ -223,6 +223,14 @@ def waiting(audit: Audit, family: str, run_id: str, after: int, limit: int) -> l
             .limit(limit)
         )
         return [_standing(row) for row in rows]
+
+
+def count_waiting(audit: Audit, family: str, reason: Reason, value: str) -> int:
+    """How many records wait for this reason with this value."""
+    waits = (RECORDS.c.family == family, RECORDS.c.reason == reason.value, RECORDS.c.value == value)
+    query = select(func.count()).where(*waits, RECORDS.c.outcome.in_([outcome.value for outcome in WAITING]))
+    with audit.reading() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def differing(audit: Audit, family: str, run_id: str) -> list[Standing]:

@@ -96,8 +96,10 @@ class Record(SQLModel, table=True):
 class Binding(SQLModel, table=True):
     """This ConnectWise record (or this part of it) is that Xero document.
 
-    `fingerprint` is of our mapped document as last written, `base` Xero's answer to it, `writes` how often it was
-    written. Two unique constraints are the guard against copies: one document per record, one record per document.
+    `written` is our mapped document as last written (its `fingerprint` alone tells whether it changed), `base` Xero's
+    answer to it, `lines` our key of each line and its LineItemID, `writes` how often it was written, `total` what Xero
+    is expected to have. Two unique constraints are the guard against copies: one document per record, one record per
+    document.
     """
 
     __tablename__ = "bindings"
@@ -122,6 +124,7 @@ class Binding(SQLModel, table=True):
     adopted: bool = False
     lines: str = Field(default="{}", sa_column=_long_text())
     base: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    written: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     bound_at: datetime = Field(sa_column=_time())
 
 

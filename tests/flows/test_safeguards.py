@@ -75,7 +75,7 @@ def bad_write(theatre: Theatre, fault: str, **more: Any) -> list[Case]:
 
 
 def without_stored_requests(patch: Patch) -> None:
-    def only_made(audit: Audit, run_id: str, *rest: Any) -> requests.StoredRequest[Document]:
+    def only_made(audit: Audit, run_id: str, *rest: Any, **_more: Any) -> requests.StoredRequest[Document]:
         method, path, body, documents, now, _ = rest
         first = documents[0]
         rows = tuple(

@@ -94,6 +94,7 @@ def test_only_what_time_cures_needs_nobody() -> None:
         Reason.WAITS_FOR_CLOSE,
         Reason.UNSETTLED,
         Reason.DAY_LIMIT,
+        Reason.PLAN_MOVED,
     }
 
 

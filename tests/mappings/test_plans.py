@@ -12,7 +12,7 @@ import pytest
 
 from mappings.invoices import to_xero_invoice
 from mappings.outcomes import Reason
-from mappings.plans import Adopt, Bound, Create, Unchanged, decide, plan_id
+from mappings.plans import Adopt, Bound, Create, decide, organisation_changed, plan_id
 from mappings.policy import read_policy
 from mappings.xero import Document, Found
 from tests.mappings.samples import SYDNEY, found, held, invoice, mapped, surroundings, time
@@ -38,8 +38,8 @@ ELSEWHERE: dict[str, Any] = {"Url": "", "InvoiceID": "bbbbbbbb-0000-4000-8000-00
 OTHER: dict[str, Any] = {"ContactID": "cccccccc-0000-4000-8000-000000000001", "Name": "Beta"}
 
 
-def action(there: Sequence[Found] = (), bound: Bound | None = None, document: Document = DOCUMENT) -> object:
-    return decide(document, bound, there, DEFAULTS)
+def action(there: Sequence[Found] = (), document: Document = DOCUMENT) -> object:
+    return decide(document, there, DEFAULTS)
 
 
 # Not bound yet
@@ -53,7 +53,7 @@ def test_what_is_nowhere_is_created() -> None:
 def test_our_own_document_is_bound_again() -> None:
     """An answer was lost, or the audit is new: the link says that it is ours, whatever policy says of others."""
     assert action([OURS]) == Adopt(DOCUMENT, OURS)
-    assert decide(DOCUMENT, None, [OURS], ASK_FIRST) == Adopt(DOCUMENT, OURS)
+    assert decide(DOCUMENT, [OURS], ASK_FIRST) == Adopt(DOCUMENT, OURS)
     renumbered = found(DOCUMENT, InvoiceNumber="X-1")
     assert action([renumbered]) == Adopt(DOCUMENT, renumbered)
 
@@ -61,7 +61,7 @@ def test_our_own_document_is_bound_again() -> None:
 def test_a_document_entered_by_hand_that_agrees_is_taken_over() -> None:
     """Type, contact, currency and total; unless policy wants to be asked."""
     assert action([BY_HAND]) == Adopt(DOCUMENT, BY_HAND)
-    hold = held(decide(DOCUMENT, None, [BY_HAND], ASK_FIRST))
+    hold = held(decide(DOCUMENT, [BY_HAND], ASK_FIRST))
     assert hold.reason is Reason.NUMBER_CONFLICT
     assert hold.message == "Sydney already has 40001 (330.00 AUD for Acme Pty Ltd)."
 
@@ -162,51 +162,27 @@ def test_a_bill_with_the_same_number_is_no_rival() -> None:
     assert "type ACCREC in ConnectWise, ACCPAY in Xero" in hold.message
 
 
-# Bound
+# A person decides
 
 
-def test_what_equals_our_last_write_is_unchanged() -> None:
-    """Nothing is read and nothing is written; what was found does not matter."""
-    assert action(bound=BOUND) == Unchanged(DOCUMENT, BOUND.xero_id)
-    assert action([found(DOCUMENT, Status="VOIDED")], BOUND) == Unchanged(DOCUMENT, BOUND.xero_id)
+def test_a_person_may_take_either_version() -> None:
+    """Theirs: bound as it is. Ours: bound, and an edit follows; nothing to overwrite where both agree anyway."""
+    differs = found(DOCUMENT, Url="", Total=500)
+    assert decide(DOCUMENT, [differs], DEFAULTS, "theirs") == Adopt(DOCUMENT, differs)
+    assert decide(DOCUMENT, [differs], DEFAULTS, "ours") == Adopt(DOCUMENT, differs, overwrite=True)
+    assert decide(DOCUMENT, [BY_HAND], ASK_FIRST, "ours") == Adopt(DOCUMENT, BY_HAND)
 
 
-def test_a_status_that_people_change_is_no_edit() -> None:
-    """The policy may turn to `authorised` without touching what was posted as a draft."""
-    approved = replace(DOCUMENT, status="AUTHORISED")
-    assert action(bound=BOUND, document=approved) == Unchanged(approved, BOUND.xero_id)
-
-
-LESS = replace(
-    DOCUMENT, lines=(replace(DOCUMENT.lines[0], amount=Decimal(1), tax=Decimal("0.10"), unit_amount=Decimal(1)),)
-)
-
-
-@pytest.mark.parametrize(
-    ("document", "what"),
-    [
-        (LESS, "total 330.00 AUD -> 1.10 AUD"),
-        (replace(DOCUMENT, currency="NZD"), "total 330.00 AUD -> 330.00 NZD"),
-        (replace(DOCUMENT, date=date(2026, 3, 3)), "date 2026-03-02 -> 2026-03-03"),
-        (replace(DOCUMENT, reference="40002", number="40002"), "number 40001 -> 40002"),
-        (
-            replace(LESS, date=date(2026, 3, 3), reference="40002"),
-            "total 330.00 AUD -> 1.10 AUD; date 2026-03-02 -> 2026-03-03; number 40001 -> 40002",
-        ),
-        (replace(DOCUMENT, document_reference="PO-78"), "its lines or texts; the totals are the same"),
-    ],
-)
-def test_a_posted_document_that_changed_is_held_with_what_changed(document: Document, what: str) -> None:
-    """Nothing posted is changed without a person."""
-    hold = held(action(bound=BOUND, document=document))
-    assert hold.reason is Reason.CHANGED_AFTER_POSTING
-    assert hold.message == f"{document.reference} changed after it was posted: {what}."
+def test_between_two_candidates_no_word_decides() -> None:
+    """Which of them would be meant?"""
+    hold = held(decide(DOCUMENT, [BY_HAND, found(DOCUMENT, **ELSEWHERE)], DEFAULTS, "ours"))
+    assert hold.reason is Reason.NUMBER_CONFLICT
 
 
 def test_a_document_never_lives_in_two_organisations() -> None:
-    """A record that is routed elsewhere after posting is held, both places named, whatever else changed."""
-    moved = replace(LESS, organisation="Auckland", tenant_id="22222222-2222-4222-8222-222222222222")
-    hold = held(action(bound=BOUND, document=moved))
+    """A record that is routed elsewhere after posting is held, both places named."""
+    moved = replace(DOCUMENT, organisation="Auckland", tenant_id="22222222-2222-4222-8222-222222222222")
+    hold = organisation_changed(moved, BOUND)
     assert hold.reason is Reason.ORGANISATION_CHANGED
     assert hold.message == "40001 was posted to Sydney; the tables now send it to Auckland."
 
