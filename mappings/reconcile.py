@@ -228,9 +228,11 @@ def _told(
 ) -> list[Difference]:
     """A step as what it takes from one row and adds to another, or both in one."""
     reference = next(side.reference for side in (pair.connectwise, pair.written) if side) if _record(pair) else ""
-    if cause.kind and before and after and _only_the_month(before, after):
-        words = f"{cause.message.rstrip('.')}: {before.month} -> {after.month}."
-        cause = _Cause(Kind.MOVED, cause.kind.value, words)
+    message = cause.message
+    if before and after:
+        message = f"{message.rstrip('.')}: {_shown(before)} -> {_shown(after)}."
+        if cause.kind and _only_the_month(before, after):
+            cause = _Cause(Kind.MOVED, cause.kind.value, message)
     sums: dict[Heading, tuple[int, Decimal]] = {}
     for figure, sign in ((before, -1), (after, 1)):
         if figure is not None and figure.date in period:
@@ -247,7 +249,7 @@ def _told(
             reference or (pair.xero.number if pair.xero else ""),
             _record(pair),
             pair.xero.xero_id if pair.xero else "",
-            cause.message,
+            message,
         )
         for heading, (count, amount) in sums.items()
     ]
@@ -337,13 +339,14 @@ def _as_answered(pair: Pair) -> _Cause:
     written = pair.written
     assert written is not None, "only what is bound was answered"
     ours, answered = written.ours, written.answered
-    words = f"Xero made {_shown(answered)} of {_shown(ours)}"
     if written.taken_over:
-        return _Cause(Kind.ADOPTED, "", f"Taken over as it was in Xero: {_shown(answered)}; ours: {_shown(ours)}.")
+        return _Cause(Kind.ADOPTED, "", "It was in Xero before, and was taken over as it is there.")
     same_row = heading_of("", ours) == heading_of("", answered)
     if same_row and abs(answered.total - ours.total) <= CENT * written.lines:
-        return _Cause(Kind.ROUNDING, Reason.TOTAL_DIFFERS.value, f"{words}: no more than a cent per line.")
-    return _Cause(None, "", f"{words} when it was written; that is more than rounding.")
+        return _Cause(
+            Kind.ROUNDING, Reason.TOTAL_DIFFERS.value, "Xero rounded otherwise, no more than a cent per line."
+        )
+    return _Cause(None, "", "Xero answered our write with another figure, and it is more than rounding.")
 
 
 def _since_answered(pair: Pair) -> _Cause:
@@ -356,9 +359,7 @@ def _since_answered(pair: Pair) -> _Cause:
     if not pair.xero.live:
         done = pair.xero.status.lower()
         return _Cause(Kind.HAND_EDIT, done, f"Somebody {done} it in Xero.")
-    assert pair.written is not None, "only what is bound was answered"
-    before, now = _shown(pair.written.answered), _shown(pair.xero.figure)
-    return _Cause(Kind.HAND_EDIT, "edited", f"Changed in Xero after it was written: {before} -> {now}.")
+    return _Cause(Kind.HAND_EDIT, "edited", "Somebody changed it in Xero after it was written.")
 
 
 def _shown(figure: Figure) -> str:
@@ -419,6 +420,20 @@ class Statement:
     def tied_out(self) -> bool:
         """True when nothing is unexplained; two unexplained differences that cancel out are two all the same."""
         return not self.unexplained and not any(row.unexplained for row in self.rows)
+
+    @property
+    def verdict(self) -> str:
+        """The statement in a sentence."""
+        if self.tied_out:
+            return "Tied out: unexplained is 0.00 everywhere."
+        rows = [
+            f"{plain(row.unexplained.amount)} {row.heading.currency} ({row.unexplained.count}) in "
+            f"{row.heading.organisation}, {row.heading.month}"
+            for row in self.rows
+            if row.unexplained
+        ]
+        cancelling = f"0.00 in sum, but {len(self.unexplained)} differences that cancel out have no cause"
+        return f"Not tied out: unexplained {'; '.join(rows) or cancelling}."
 
 
 @dataclass
