@@ -172,7 +172,9 @@ class _Reading:
         answered = requests.bases(audit, self.family, ids)
         for pair in different:
             if pair.written is not None:
-                pair = replace(pair, written=_with_answer(pair.written, answered[pair.written.connectwise_id]))
+                number = pair.written.connectwise_id
+                link = self.doors.site.link(self.family, number)
+                pair = replace(pair, written=_with_answer(pair.written, answered[number], link))
             self._explain(pair)
 
     def _look_up(self, bound: Iterable[Bound]) -> None:
@@ -248,7 +250,8 @@ class _Reading:
         return xero_link(self.doors.xero.api_url, short_code, pair.xero.xero_id)
 
 
-def _with_answer(written: Written, answer: Found) -> Written:
+def _with_answer(written: Written, answer: Found, link: str) -> Written:
+    """What we wrote with what Xero answered. Whatever does not bear our link was there before, and is not our work."""
     lines = json.loads(answer.text).get("LineItems") or []
     return replace(
         written,
@@ -258,6 +261,7 @@ def _with_answer(written: Written, answer: Found) -> Written:
             date=answer.date or written.ours.date,
             total=answer.total,
         ),
+        taken_over=written.taken_over or answer.url != link,
         lines=sum(1 for line in lines if line.get("LineAmount")),
     )
 

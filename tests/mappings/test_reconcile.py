@@ -264,6 +264,13 @@ def test_a_document_that_nobody_explains_shows_in_the_sums() -> None:
     assert made.statement().verdict == "Not tied out: unexplained 330.00 AUD (1) in Sydney, 2026-03."
 
 
+def test_a_document_of_nothing_counts_too() -> None:
+    """One too many on a side is no tie-out, even when it moves no money."""
+    made = Reconciliation("invoices", MARCH)
+    made.count_connectwise(figure("0.00"))
+    assert not made.statement().tied_out
+
+
 def test_a_name_for_money_that_does_not_differ_shows_in_the_sums() -> None:
     """Explaining too much is found like explaining too little."""
     made = Reconciliation("invoices", MARCH)
