@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -295,6 +297,14 @@ def test_differences_come_with_most_money_first() -> None:
     """In whatever direction."""
     found = statement([Pair(xero=booked(figure(total))) for total in ("5", "900", "70")])
     assert [each.amount for each in found.differences] == [900, 70, 5]
+
+
+def test_every_name_is_explained_in_the_guide() -> None:
+    """In the table of its chapter, in the order of the code, and no other."""
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
+    chapter = guide.partition("## Tying out the month\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+?) \|", chapter, flags=re.MULTILINE)
+    assert rows == ["difference", *(kind.words for kind in Kind)]
 
 
 # Whatever happens
