@@ -356,11 +356,12 @@ def reconcile(
     quiet_prefect()
     from deployments import printing, statements
     from deployments.offline import doors_opener
-    from flows.reconciling import reconcile_families
+    from flows.reconciling import FAMILIES, reconcile_families
 
     with doors_opener(settings) as (opener, tables):
+        chosen = choose(families, tables.read().policy)
         found = reconcile_families(
-            choose(families, tables.read().policy),
+            chosen if families else [family for family in chosen if family in FAMILIES],
             opener,
             start.date() if start else None,
             end.date() if end else None,

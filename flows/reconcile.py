@@ -13,12 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from blocks.audit.database import AuditUnusable
 from blocks.doors import load_doors, load_tables
 from blocks.failures import CannotGoOn
-from flows.reconciling import reconcile_families
+from flows.reconciling import FAMILIES, reconcile_families
 from tasks.calls import PrefectCalls
 from tasks.statements import Stating, show_statement
-
-FAMILIES = ("invoices",)
-"""The families that have a statement."""
 
 
 class PeriodForm(BaseModel):
@@ -65,4 +62,4 @@ def reconcile(params: PeriodForm = PeriodForm(), installation: str = "default") 
     open_ones = [each for each in statements if not each.tied_out]
     if open_ones:
         return Failed(message=" ".join(each.verdict for each in open_ones))
-    return Completed(message=" ".join(each.verdict for each in statements) or "no family is on")
+    return Completed(message=" ".join(each.verdict for each in statements))

@@ -43,6 +43,8 @@ from tasks.cycle import Entry
 from tasks.invoices import header_of
 from tasks.lists import Lists
 
+FAMILIES = ("invoices",)
+"""The families that have a statement."""
 CHUNK = 1000
 Item = TypeVar("Item")
 
@@ -56,8 +58,12 @@ def reconcile_families(
 ) -> list[Statement]:
     """The statement of each family, from `start` (its start date) to `end` (today).
 
-    Raises CannotGoOn where a system cannot be reached: half a statement would look like a tied-out one.
+    Raises CannotGoOn where a system cannot be reached: half a statement would look like a tied-out one; so would none.
     """
+    without = [family for family in families if family not in FAMILIES]
+    if without or not families:
+        what = f"of {', '.join(without)} in this version" if without else "of any family that is on in policy.toml"
+        raise NotConfigured(f"There is no statement {what}; nothing was done.")
     doors = open_doors(uuid.uuid4().hex)
     try:
         policy = doors.tables.read().policy

@@ -451,6 +451,13 @@ def test_a_period_that_cannot_be_says_so(world: World) -> None:
     assert seen.xero == seen.connectwise == []
 
 
+@pytest.mark.parametrize(("families", "words"), [([], "of any family that is on"), (["payments"], "of payments")])
+def test_a_family_without_a_statement_says_so(world: World, families: list[str], words: str) -> None:
+    """No statement would look like a tied-out one."""
+    with pytest.raises(NotConfigured, match=words):
+        reconcile_families(families, world.doors, None, None, lambda _sentence: None)
+
+
 def test_xero_documents_on_several_pages_are_all_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the size of a page."""
     monkeypatch.setattr("blocks.xero.client.PAGE_SIZE", 2)
