@@ -363,6 +363,49 @@ def exceptions(config: ConfigOption = None, json: JsonOption = False) -> None:
 
 
 @app.command()
+def reconcile(
+    families: FamiliesArgument = None,
+    start: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], help="The first business date. Default: the start date."),
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last business date. Default: today.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write every sum and difference to this file.")] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The tie-out statement: what both systems have, every difference named. Writes nothing anywhere."""
+    settings = read(config)
+    quiet_prefect()
+    from deployments import printing, statements
+    from deployments.offline import doors_opener
+    from flows.reconciling import FAMILIES, reconcile_families
+
+    with doors_opener(settings) as (opener, tables):
+        chosen = choose(families, tables.read().policy)
+        found = reconcile_families(
+            chosen if families else [family for family in chosen if family in FAMILIES],
+            opener,
+            start.date() if start else None,
+            end.date() if end else None,
+            (lambda _text: None) if json else lambda text: print(text, file=sys.stderr),
+        )
+    if csv is not None:
+        try:
+            statements.write_csv(csv, found)
+        except OSError as error:
+            fail(f"The statement cannot be written to {csv}: {error.strerror}.", 2)
+    if json:
+        printing.print_json(statements.as_json(found))
+    else:
+        for each in found:
+            statements.statement(printing.out(), each)
+    raise typer.Exit(0 if all(each.tied_out for each in found) else 3)
+
+
+@app.command()
 def audit(
     run: Annotated[str, typer.Option("--run", help="Only what this run exchanged.")] = "",
     reference: Annotated[str, typer.Option("--reference", help="Only what concerns this record.")] = "",

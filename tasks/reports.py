@@ -91,9 +91,9 @@ def summary(cycle: Cycle, exceptions: Sequence[Mapping[str, Any]], seconds: floa
         lines += [f"| {reason} | {count} | {money} |" for reason, count, money in waiting_by_reason(exceptions)]
         lines += ["", "## What to do", ""]
         for each in exceptions[:100]:
-            fix = _escaped(str(each["fix"])).replace("\n", "<br>")
+            fix = escaped(str(each["fix"])).replace("\n", "<br>")
             lines.append(
-                f"* **{_escaped(str(each['reference']))}** ({each['reason']}): {_escaped(str(each['message']))} {fix}"
+                f"* **{escaped(str(each['reference']))}** ({each['reason']}): {escaped(str(each['message']))} {fix}"
             )
     return "\n".join(lines)
 
@@ -124,7 +124,8 @@ def _cents(amount: str) -> int:
     return int((Decimal(amount or "0") * 100).to_integral_value())
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text that is no markdown."""
     return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)
 
 

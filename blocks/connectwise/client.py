@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -163,9 +163,11 @@ class ConnectWiseClient:
         """Invoices with `lastUpdated` at or after `since` (whole seconds, UTC), in the order of their ids."""
         return self._pages("/finance/invoices", f"lastUpdated>=[{_time(since)}]", fields_of(Invoice))
 
-    def invoices_dated_from(self, start: date) -> Pages:
-        """Invoices whose business date is `start` or later: the first read of all."""
-        return self._pages("/finance/invoices", f"date>=[{start.isoformat()}T00:00:00Z]", fields_of(Invoice))
+    def invoices_dated_from(self, start: date, end: date | None = None) -> Pages:
+        """Invoices whose business date is `start` or later (up to and including `end`): the first read of all."""
+        # ConnectWise writes a business date as midnight; one that has a time of day belongs to its day all the same.
+        until = f" and date<[{end + timedelta(days=1)}T00:00:00Z]" if end else ""
+        return self._pages("/finance/invoices", f"date>=[{start}T00:00:00Z]{until}", fields_of(Invoice))
 
     def invoices_by_id(self, ids: Sequence[int]) -> list[Raw]:
         """The invoices with these ids; those that are gone (or hidden) are missing from the answer."""

@@ -124,11 +124,20 @@ class XeroClient:
             contact for page in self._pages(tenant_id, "Contacts", "includeArchived=true", headers) for contact in page
         ]
 
-    def sales_since(self, tenant_id: str, start: date) -> Iterator[list[Found]]:
-        """Sales invoices dated `start` or later, in large pages, with their lines."""
-        where = f'Type=="ACCREC" AND Date>=DateTime({start.year},{start.month:02},{start.day:02})'
+    def sales_since(self, tenant_id: str, start: date, end: date | None = None) -> Iterator[list[Found]]:
+        """Sales invoices dated `start` or later (up to and including `end`), in large pages, with their lines."""
+        where = f'Type=="ACCREC" AND Date>={_literal(start)}' + (f" AND Date<={_literal(end)}" if end else "")
         for page in self._pages(tenant_id, "Invoices", f"where={quote(where, safe='')}&{STABLE}", {}):
             yield [_found(element) for element in page]
+
+    def invoices_by_id(self, tenant_id: str, ids: Sequence[str]) -> list[Found]:
+        """The documents with these ids as they are now, dead ones too; those that Xero does not have are left out."""
+        return [
+            _found(element)
+            for chunk in _chunks(ids, LOOK_UP)
+            for page in self._pages(tenant_id, "Invoices", f"IDs={','.join(chunk)}&{STABLE}", {}, page_size=100)
+            for element in page
+        ]
 
     def invoices_by_number(self, tenant_id: str, numbers: Sequence[str]) -> dict[str, list[Found]]:
         """Sales invoices with these numbers, dead ones too, by folded number."""
@@ -349,6 +358,10 @@ def _found(given: dict[str, Any], read: Callable[[dict[str, Any]], Found] = Foun
     except (ValueError, ArithmeticError, TypeError, AttributeError) as error:
         number = given.get("InvoiceNumber") or given.get("InvoiceID") or "without a number"
         raise Unreachable(f"Xero's answer has a document that cannot be read ({number}).") from error
+
+
+def _literal(day: date) -> str:
+    return f"DateTime({day.year},{day.month:02},{day.day:02})"
 
 
 def _contains(number: str) -> str:

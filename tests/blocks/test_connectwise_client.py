@@ -101,6 +101,10 @@ def test_the_count_of_calls_includes_every_attempt() -> None:
             "lastUpdated>=[2026-02-28T23:00:00Z]",
         ),
         (lambda c: c.invoices_dated_from(date(2026, 1, 31)), "date>=[2026-01-31T00:00:00Z]"),
+        (
+            lambda c: c.invoices_dated_from(date(2026, 1, 31), date(2026, 2, 28)),
+            "date>=[2026-01-31T00:00:00Z] and date<[2026-03-01T00:00:00Z]",
+        ),
     ],
 )
 def test_times_in_conditions_are_whole_seconds_of_utc_in_brackets(

@@ -58,6 +58,7 @@ READS: dict[str, tuple[str, Callable[[XeroClient], Any]]] = {
     "currencies": ("Currencies", lambda client: client.currencies(TENANT)),
     "contacts": ("Contacts", lambda client: client.contacts(TENANT)),
     "sales_since": ("Invoices", lambda client: list(client.sales_since(TENANT, date(2026, 1, 1)))),
+    "invoices_by_id": ("Invoices", lambda client: client.invoices_by_id(TENANT, ["a"])),
     "invoices_by_number": ("Invoices", lambda client: client.invoices_by_number(TENANT, ["40001", "4,1"])),
 }
 
@@ -165,6 +166,18 @@ def test_sales_are_read_in_an_order_that_edits_do_not_change(audit: Audit, clock
     asked = query(server.requests[0])
     assert asked["order"] == "InvoiceID"
     assert asked["where"] == 'Type=="ACCREC" AND Date>=DateTime(2026,01,09)'
+    list(xero(audit, clock, server).sales_since(TENANT, date(2026, 1, 9), date(2026, 2, 1)))
+    assert query(server.requests[1])["where"] == f"{asked['where']} AND Date<=DateTime(2026,02,01)"
+
+
+def test_documents_are_read_by_id_in_batches_of_fifty(audit: Audit, clock: Clock) -> None:
+    """With `page`, without which no lines would come; none for none."""
+    server = Server(envelope("Invoices"))
+    client = xero(audit, clock, server)
+    client.invoices_by_id(TENANT, [f"{number:036}" for number in range(60)])
+    asked = [query(request) for request in server.requests]
+    assert [(len(each["IDs"].split(",")), each["page"]) for each in asked] == [(50, "1"), (10, "1")]
+    assert client.invoices_by_id(TENANT, []) == [] and len(server.requests) == 2
 
 
 # Look-ups by number

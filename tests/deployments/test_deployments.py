@@ -11,13 +11,19 @@ from deployments.registration import FAMILIES, full_name
 
 
 def test_the_deployments_are_these() -> None:
-    """A deployment per family, every six hours; `prefect.yaml` has no schedules, so that a deploy touches none."""
+    """A deployment per family, every six hours, and one that people start.
+
+    `prefect.yaml` has no schedules, so that a deploy touches none.
+    """
     spec = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
     seeds = yaml.safe_load((PROJECT / "deployments" / "schedules.yaml").read_text(encoding="utf-8"))
     assert [
         (each["name"], each["entrypoint"], each["work_pool"]["name"], "schedules" in each)
         for each in spec["deployments"]
-    ] == [("invoices", "flows.invoices.sync_invoices", "tieout", False)]
+    ] == [
+        ("invoices", "flows.invoices.sync_invoices", "tieout", False),
+        ("reconcile", "flows.reconcile.reconcile", "tieout", False),
+    ]
     assert seeds == {"invoices": [{"slug": "every-six-hours", "cron": "0 */6 * * *", "timezone": "UTC"}]}
 
 
