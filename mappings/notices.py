@@ -75,10 +75,10 @@ class Cause:
 
     @property
     def money(self) -> str:
-        """'1,000.30 AUD, -7.00 EUR, 1 unknown'."""
+        """'1,000.30 AUD, -7.00 EUR, 1 of unknown amount'."""
         unknown = sum(not case.amount for case in self.cases)
         told = [f"{_with_commas(amount)} {currency}".strip() for currency, amount in self.sums.items()]
-        return ", ".join(told + ([f"{unknown} unknown"] if unknown else []))
+        return ", ".join(told + ([f"{unknown} of unknown amount"] if unknown else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Notice:
     @property
     def place(self) -> str:
         """'in Sydney'; for records that have no organisation yet 'not routed yet'."""
-        return f"in {self.organisation}" if self.organisation else "not routed yet"
+        return f" in {self.organisation}" if self.organisation else ", not routed yet"
 
     @property
     def subject(self) -> str:
@@ -121,7 +121,7 @@ class Notice:
                 told.append(f"{count} {words.removeprefix('exception ')}")
             elif count:
                 told.append(f"{count} {words if count == 1 else words.replace('exception', 'exceptions')}")
-        return f"tieout: {', '.join(told)} {self.place} ({self.family.replace('_', ' ')})"
+        return f"tieout: {', '.join(told)}{self.place} ({self.family.replace('_', ' ')})"
 
 
 def notices(family: str, cases: Iterable[Case], now: datetime, repeat_after: timedelta) -> list[Notice]:

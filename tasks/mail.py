@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -18,8 +17,8 @@ from blocks.mail import ExceptionMail, MailNotSent, MailServerSilent
 from mappings.notices import Notice, notices
 from tasks.cycle import Cycle
 
-MOST_REFERENCES = 20
-"""References that are named under one cause, and among the resolved; the rest is counted."""
+MOST = 20
+"""Causes that a mail tells of, references under each, and references that are resolved; the rest is counted."""
 
 
 class Mailing:
@@ -80,7 +79,7 @@ def _mailed(batch: Mailing, lease: HeldLease) -> list[str]:
 
 def rendered(notice: Notice, repeat_days: int, run_url: str) -> tuple[str, str]:
     """The mail as plain text and as HTML."""
-    given = {"notice": notice, "repeat_days": repeat_days, "run_url": run_url, "most": MOST_REFERENCES}
+    given = {"notice": notice, "repeat_days": repeat_days, "run_url": run_url, "most": MOST}
     templates = _templates()
     return (
         templates.get_template("exceptions.txt.j2").render(given).lstrip("\n"),
@@ -100,10 +99,5 @@ def _templates() -> Environment:
     )
     environment.filters["line"] = lambda text: " ".join(text.split())
     environment.filters["counted"] = lambda number: f"{number} record{'' if number == 1 else 's'}"
-    environment.filters["rest"] = _rest
+    environment.filters["rest"] = lambda found: max(0, len(found) - MOST)
     return environment
-
-
-def _rest(cases: Sequence[object], indent: str = "") -> str:
-    more = len(cases) - MOST_REFERENCES
-    return f"{indent}and {more} more" if more > 0 else ""
