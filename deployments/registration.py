@@ -106,7 +106,7 @@ def save_blocks(config: Config) -> list[str]:
         # A section that was taken out is meant to end the mails.
         for kind, what in ((ExceptionMail, "mail"), (EmailServerCredentials, "mail-server")):
             with contextlib.suppress(ValueError):
-                kind.delete(f"{kind.get_block_type_slug()}/{block_name(name, what)}")
+                kind.delete(block_name(name, what))
     for family in FAMILIES:
         full_name = watermark_block(name, family)
         try:

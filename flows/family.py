@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from prefect import get_run_logger, runtime
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.utilities.urls import url_for
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import IntegrityError
 
@@ -244,7 +245,9 @@ def mail_what_changed(cycle: Cycle, calls: Calls) -> list[str]:
         mail = load_mail(cycle.doors.installation)
     except NotConfigured as error:
         return [f"No exceptions were mailed. {error}"]
-    return calls.one(mail_exceptions, Mailing(cycle, mail, runtime.flow_run.ui_url or "")) if mail else []
+    # Not runtime's own `ui_url`: the UI has no page there.
+    page = url_for("flow-run", obj_id=runtime.flow_run.id) if runtime.flow_run.id else None
+    return calls.one(mail_exceptions, Mailing(cycle, mail, page or "")) if mail else []
 
 
 def in_flow_run(

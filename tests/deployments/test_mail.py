@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from tests.deployments.conftest import Place
+from tests.deployments.test_flow_runs import artifacts, latest_run
 from tests.postbox import Postbox, postbox, text_of
 
 pytestmark = pytest.mark.server
@@ -26,8 +28,9 @@ def box() -> Iterator[Postbox]:
 
 
 @pytest.fixture
-def mailing(place: Place, box: Postbox) -> Place:
+def mailing(place: Place, box: Postbox, monkeypatch: pytest.MonkeyPatch) -> Place:
     """The story of the MSP with a [mail] section."""
+    monkeypatch.setenv("TEST_MAIL_PASSWORD", CANARY)
     with place.config.open("a", encoding="utf-8") as config:
         config.write(
             f'[mail]\nhost = "127.0.0.1"\nport = {box.port}\nsender = "tieout@example.com"\n'
@@ -43,7 +46,7 @@ def automations(api: str, name: str) -> list[dict[str, Any]]:
 
 
 def set_up(place: Place) -> None:
-    done = place.tieout("setup", TEST_MAIL_PASSWORD=CANARY)
+    done = place.tieout("setup")
     assert done.returncode == 0, done.stderr
     assert CANARY not in done.stdout + done.stderr
 
@@ -74,6 +77,87 @@ def another_deployment(api: str) -> str:
     return str(made.json()["id"])
 
 
+def mail_blocks(api: str, place: Place) -> dict[str, dict[str, Any]]:
+    """The two blocks that hold [mail], by name; secrets as the server has them."""
+    names = [f"{place.name}-mail", f"{place.name}-mail-server"]
+    query = {"block_documents": {"name": {"any_": names}}, "include_secrets": True}
+    return {each["name"]: each for each in httpx.post(f"{api}/block_documents/filter", json=query).json()}
+
+
+def logs(api: str) -> str:
+    """Everything that flow runs have logged."""
+    return httpx.post(f"{api}/logs/filter", json={"limit": 200, "sort": "TIMESTAMP_DESC"}).text
+
+
+def test_a_cycle_mails_and_a_mail_that_fails_changes_nothing_but_a_line(
+    prefect_server: str, mailing: Place, box: Postbox
+) -> None:
+    """The foreground cycle is a flow run like any other; what the server refused is told by the next one."""
+    set_up(mailing)
+    box.says = "451 try later"
+    refused = mailing.tieout("sync")
+    assert refused.returncode == 3, "as without the mail"
+    (line, *_) = [line for line in refused.stderr.splitlines() if "was not sent" in line]
+    assert line.startswith("tieout: The mail 'tieout: ") and f"127.0.0.1:{box.port} said 451 try later" in line
+    run = latest_run(prefect_server)
+    assert run["state_name"] == "Completed"
+    summary = next(each for key, each in artifacts(prefect_server, run).items() if key.endswith("-summary"))
+    assert "451 try later" in summary["data"]
+    assert box.mails == []
+
+    box.says = ""
+    taken = mailing.tieout("sync")
+    assert taken.returncode == 3 and "was not sent" not in taken.stderr
+    open_ones = json.loads(mailing.tieout("exceptions", "--json").stdout)["exceptions"]
+    assert len(box.mails) == len({each["organisation"] for each in open_ones})
+    told = "".join(text_of(mail) for mail in box.mails)
+    assert all(f"  {each['reference']}" in told and each["reason"] in told for each in open_ones)
+    assert f"/runs/flow-run/{latest_run(prefect_server)['id']}" in told
+
+    assert mailing.tieout("sync").returncode == 3
+    assert len(box.mails) == len({each["organisation"] for each in open_ones}), "quiet when nothing changed"
+
+    said = refused.stdout + refused.stderr + taken.stdout + taken.stderr + logs(prefect_server) + told
+    assert CANARY not in said
+    assert CANARY.encode() not in b"".join(path.read_bytes() for path in mailing.folder.glob("audit.db*"))
+    assert {password for _, password in box.logins} == {CANARY.encode()}
+
+
+def test_set_up_may_run_again_and_follows_the_file_but_keeps_what_ops_changed(
+    prefect_server: str, mailing: Place, box: Postbox
+) -> None:
+    set_up(mailing)
+    first, blocks = automations(prefect_server, mailing.name), mail_blocks(prefect_server, mailing)
+    assert len(first) == len(blocks) == 2
+    assert {each["actions"][0]["block_document_id"] for each in first} == {blocks[f"{mailing.name}-mail"]["id"]}
+    ours = [f"prefect.deployment.{deployment_id(prefect_server, mailing)}"]
+    assert [each["trigger"]["match_related"]["prefect.resource.id"] for each in first] == [ours, ours]
+
+    changed = first[0]
+    changed["enabled"] = False
+    changed["actions"][0]["subject"] = "Help, {{ flow_run.name }}"
+    sent = {key: changed[key] for key in ("name", "description", "enabled", "trigger", "actions")}
+    assert httpx.put(f"{prefect_server}/automations/{changed['id']}", json=sent).status_code == 204
+    mailing.rewrite('recipients = ["accounts@example.com"]', 'recipients = ["new@example.com"]')
+    set_up(mailing)
+    again = {each["id"]: each for each in automations(prefect_server, mailing.name)}
+    assert again.keys() == {each["id"] for each in first}
+    assert not again[changed["id"]]["enabled"]
+    assert again[changed["id"]]["actions"][0]["subject"] == "Help, {{ flow_run.name }}"
+    saved = mail_blocks(prefect_server, mailing)[f"{mailing.name}-mail"]
+    assert (saved["id"], saved["data"]["recipients"]) == (blocks[f"{mailing.name}-mail"]["id"], ["new@example.com"])
+
+    text = mailing.config.read_text(encoding="utf-8")
+    mailing.config.write_text(text[: text.index("[mail]")], encoding="utf-8")
+    for _ in range(2):
+        set_up(mailing)
+        assert automations(prefect_server, mailing.name) == []
+        assert mail_blocks(prefect_server, mailing) == {}
+    quiet = mailing.tieout("sync")
+    assert quiet.returncode == 3 and "mail" not in quiet.stderr
+    assert box.mails == []
+
+
 def test_a_run_that_crashed_or_is_late_reaches_people_by_the_server_alone(
     prefect_server: str, mailing: Place, box: Postbox
 ) -> None:
@@ -95,8 +179,8 @@ def test_a_run_that_crashed_or_is_late_reaches_people_by_the_server_alone(
     assert "It died." in text_of(box.mails[0])
 
     for deployment in (theirs, ours):
-        new_run(prefect_server, deployment, now - timedelta(minutes=5))
+        run = new_run(prefect_server, deployment, now - timedelta(minutes=5))
     assert len(box.wait_for(2, WITHIN)) == 2, box.subjects
     assert "is late" in box.subjects[1]
     assert "tieout serve" in text_of(box.mails[1])
-    print(text_of(box.mails[0]), text_of(box.mails[1]), box.subjects)
+    assert f"/runs/flow-run/{run}" in text_of(box.mails[1])
