@@ -147,6 +147,13 @@ def test_set_up_may_run_again_and_follows_the_file_but_keeps_what_ops_changed(
     saved = mail_blocks(prefect_server, mailing)[f"{mailing.name}-mail"]
     assert (saved["id"], saved["data"]["recipients"]) == (blocks[f"{mailing.name}-mail"]["id"], ["new@example.com"])
 
+    broken = {"data": {**saved["data"], "recipients": ["nobody"]}, "merge_existing_data": False}
+    address = f"{prefect_server}/block_documents/{saved['id']}"
+    assert httpx.patch(address, json=broken).status_code == 204
+    told = mailing.tieout("sync")
+    assert told.returncode == 3
+    assert f"No exceptions were mailed. The block '{mailing.name}-mail' cannot be used (recipients.0: " in told.stderr
+
     text = mailing.config.read_text(encoding="utf-8")
     mailing.config.write_text(text[: text.index("[mail]")], encoding="utf-8")
     for _ in range(2):
