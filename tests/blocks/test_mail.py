@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -183,6 +184,20 @@ def test_a_server_that_falls_silent_in_the_middle_is_given_up(monkeypatch: pytes
         mail = box.block()
         with pytest.raises(MailServerSilent):
             mail.send(mail.message("x", "y"))
+
+
+def test_a_server_that_wakes_up_too_late_is_not_given_the_message_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next cycle sends it; this one has said that it was not sent."""
+    monkeypatch.setattr(blocks.mail, "SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        mail = Postbox().block(smtp_port=listening.getsockname()[1])
+        with pytest.raises(MailServerSilent):
+            mail.send(mail.message("x", "y"))
+        connection, _ = listening.accept()
+        with connection:
+            connection.settimeout(10)
+            connection.sendall(b"220 good morning\r\n")
+            assert connection.recv(100).upper() == b"QUIT\r\n"
 
 
 # The password

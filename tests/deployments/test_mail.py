@@ -179,15 +179,20 @@ def test_a_run_that_crashed_or_is_late_reaches_people_by_the_server_alone(
     assert httpx.put(f"{prefect_server}/automations/{late['id']}", json=sent).status_code == 204
 
     now = datetime.now(UTC)
-    for deployment in (theirs, ours):
-        set_state(prefect_server, new_run(prefect_server, deployment, now + timedelta(days=1)), "CRASHED", "It died.")
-    assert len(box.wait_for(1, WITHIN)) == 1
-    assert "ended as Crashed" in box.subjects[0]
-    assert "It died." in text_of(box.mails[0])
+    for number, kind in enumerate(("CRASHED", "FAILED"), start=1):
+        for deployment in (theirs, ours):
+            run = new_run(prefect_server, deployment, now + timedelta(days=1))
+            set_state(prefect_server, run, kind, f"It {kind.lower()}.")
+        assert len(box.wait_for(number, WITHIN)) == number
+        assert f"({mailing.name}-invoices) ended as {kind.capitalize()}" in box.subjects[-1]
+        assert f"It {kind.lower()}." in text_of(box.mails[-1])
+        assert f"/runs/flow-run/{run}" in text_of(box.mails[-1])
 
     for deployment in (theirs, ours):
         run = new_run(prefect_server, deployment, now - timedelta(minutes=5))
-    assert len(box.wait_for(2, WITHIN)) == 2, box.subjects
-    assert "is late" in box.subjects[1]
-    assert "tieout serve" in text_of(box.mails[1])
-    assert f"/runs/flow-run/{run}" in text_of(box.mails[1])
+    assert len(box.wait_for(3, WITHIN)) == 3
+    assert f"({mailing.name}-invoices) is late" in box.subjects[-1]
+    assert "tieout serve" in text_of(box.mails[-1])
+    assert f"/runs/flow-run/{run}" in text_of(box.mails[-1])
+    # The other run is as late, and was evaluated along with ours.
+    assert len(box.wait_for(4, 5)) == 3, box.subjects
