@@ -42,20 +42,23 @@ def mail_exceptions(batch: Mailing) -> list[str]:
     """
     cycle = batch.cycle
     audit, name = cycle.doors.audit, f"mail:{cycle.family}"
+    findings: list[str] = []
     try:
         with hold(audit, name, f"the mail of {cycle.family}", cycle.doors.clock, wait_seconds=120) as lease:
-            return _mailed(batch, lease)
+            _mail(batch, lease, findings)
     except (AuditUnusable, LeaseTaken, LeaseLost) as error:
-        return [f"The exceptions of {cycle.family} may not have been mailed ({error}); the next cycle mails the rest."]
+        findings.append(
+            f"The exceptions of {cycle.family} may not all have been mailed ({error}); the next cycle mails the rest."
+        )
+    return findings
 
 
-def _mailed(batch: Mailing, lease: HeldLease) -> list[str]:
+def _mail(batch: Mailing, lease: HeldLease, findings: list[str]) -> None:
     cycle, mail = batch.cycle, batch.mail
     repeat_after = timedelta(days=mail.repeat_days)
     cases = mailed.cases(cycle.doors.audit, cycle.family)
     if not notices(cycle.family, cases, cycle.now(), repeat_after):
-        return []
-    findings: list[str] = []
+        return
     for notice in notices(
         cycle.family, mailed.with_endings(cycle.doors.audit, cycle.family, cases), cycle.now(), repeat_after
     ):
@@ -74,7 +77,6 @@ def _mailed(batch: Mailing, lease: HeldLease) -> list[str]:
         # Only now, and at once: what the server has taken is not told again.
         mailed.note(cycle.doors.audit, notice, cycle.now(), lease)
         findings += [f"The mail {notice.subject!r} did not reach everybody: {each}." for each in refused]
-    return findings
 
 
 def rendered(notice: Notice, repeat_days: int, run_url: str) -> tuple[str, str]:
