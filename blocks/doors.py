@@ -17,6 +17,7 @@ from blocks.audit.database import Audit
 from blocks.connectwise.client import ConnectWiseClient
 from blocks.connectwise.credentials import ConnectWiseCredentials
 from blocks.failures import NotConfigured
+from blocks.mail import ExceptionMail
 from blocks.tables import MappingTables
 from blocks.xero.client import XeroClient
 from blocks.xero.credentials import BlockTokenStore, XeroCredentials
@@ -88,6 +89,16 @@ def _load(kind: type[BlockType], installation: str, what: str) -> BlockType:
 def load_tables(installation: str) -> MappingTables:
     """The tables block of an installation."""
     return _load(MappingTables, installation, "tables")
+
+
+def load_mail(installation: str) -> ExceptionMail | None:
+    """To whom exceptions are mailed; None where set-up found no [mail]. NotConfigured where the block is no good."""
+    try:
+        return _load(ExceptionMail, installation, "mail")
+    except NotConfigured as error:
+        if isinstance(error.__cause__, ValueError):
+            return None
+        raise
 
 
 def open_doors(

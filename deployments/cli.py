@@ -250,6 +250,8 @@ def sync(
         held.extend(summary.exceptions)
         codes.append(summary.exit_code)
         runs.append(summary.run_id)
+        for finding in summary.findings:
+            print(f"tieout: {finding}", file=sys.stderr)
     if json:
         print_json({"run_id": ",".join(runs), "families": rows, "exceptions": held})
     else:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -18,12 +19,14 @@ from pydantic import (
     model_validator,
 )
 
-from blocks.addresses import checked_address
+from blocks.addresses import checked_address, checked_mailbox, is_loopback
 from blocks.failures import NotConfigured
 from blocks.xero.tokens import Grant
 
 FILE = "tieout.toml"
 PROJECT = Path(__file__).resolve().parent.parent
+
+Mailbox = Annotated[str, AfterValidator(checked_mailbox)]
 
 
 class _Section(BaseModel):
@@ -106,15 +109,33 @@ class Limits(_Section):
 
 
 class Mail(_Section):
-    """[mail]: where exceptions are mailed to. Optional."""
+    """[mail]: where exceptions are mailed to, and runs that crashed, failed or are late. Optional.
 
-    host: str
-    port: int = 25
-    sender: str
-    recipients: list[str]
-    repeat_days: int = 7
+    `security` is by the port unless it is said: 465 ssl, 587 starttls, else none.
+    """
+
+    host: str = Field(min_length=1)
+    port: int = Field(default=25, ge=1, le=65535)
+    security: Literal["none", "starttls", "ssl"] | None = None
+    sender: Mailbox
+    recipients: list[Mailbox] = Field(min_length=1)
+    repeat_days: int = Field(default=7, ge=1)
     username: str = ""
     password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _password_stays_secret(self) -> Self:
+        if bool(self.username) != (self.password is not None):
+            raise ValueError("username and password go together; leave both out where the server asks for neither")
+        if self.password is not None and self.smtp_type == "INSECURE" and not is_loopback(self.host):
+            raise ValueError('the password would be sent in clear; use security = "starttls" (port 587) or "ssl" (465)')
+        return self
+
+    @property
+    def smtp_type(self) -> str:
+        """The same in the words of prefect-email's block."""
+        security = self.security or {465: "ssl", 587: "starttls"}.get(self.port, "none")
+        return "INSECURE" if security == "none" else security.upper()
 
 
 class Config(_Section):

@@ -1,4 +1,4 @@
-"""What set-up and deploy leave on the Prefect server: blocks, work pool, deployments, the crash automation.
+"""What set-up and deploy leave on the Prefect server: blocks, work pool, deployments, automations.
 
 Everything here may be run any number of times. What ops changed on the server (schedules, pauses, parameters, the
 tokens in a block) is read first and handed back unchanged.
@@ -26,14 +26,18 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect_email import EmailServerCredentials
+from pydantic import SecretStr
 
 from blocks.audit.block import AuditDatabase
 from blocks.connectwise.credentials import ConnectWiseCredentials
 from blocks.doors import block_name
 from blocks.failures import NotConfigured
+from blocks.mail import ExceptionMail
 from blocks.tables import MappingTables
 from blocks.watermarks import Watermark
 from blocks.xero.credentials import XeroCredentials
+from deployments.automations import find_automation, mail_about_runs
 from deployments.config import PROJECT, Config
 from deployments.server import environment
 from flows.family import watermark_block
@@ -54,7 +58,7 @@ def blocks_of(config: Config) -> dict[str, Block]:
             "their lines."
         )
     http = config.http.model_dump()
-    return {
+    blocks: dict[str, Block] = {
         "connectwise": ConnectWiseCredentials(
             **config.connectwise.model_dump(),
             **http,
@@ -73,6 +77,20 @@ def blocks_of(config: Config) -> dict[str, Block]:
         "audit": AuditDatabase(url=config.audit_url()),
         "tables": MappingTables(directory=str(config.tables_directory())),
     }
+    if config.mail is not None:
+        # The server's block is saved first, and the other one refers to it.
+        blocks["mail-server"] = EmailServerCredentials(
+            smtp_server=config.mail.host,
+            smtp_port=config.mail.port,
+            smtp_type=config.mail.smtp_type,
+            username=config.mail.username or None,
+            password=config.mail.password or SecretStr(""),
+        )
+        blocks["mail"] = ExceptionMail(
+            server=blocks["mail-server"],
+            **config.mail.model_dump(include={"sender", "recipients", "repeat_days"}),
+        )
+    return blocks
 
 
 def save_blocks(config: Config) -> list[str]:
@@ -84,6 +102,11 @@ def save_blocks(config: Config) -> list[str]:
             _keep_tokens(block, block_name(name, what))
         block.save(block_name(name, what), overwrite=True)
         saved.append(block_name(name, what))
+    if config.mail is None:
+        # A section that was taken out is meant to end the mails.
+        for kind, what in ((ExceptionMail, "mail"), (EmailServerCredentials, "mail-server")):
+            with contextlib.suppress(ValueError):
+                kind.delete(block_name(name, what))
     for family in FAMILIES:
         full_name = watermark_block(name, family)
         try:
@@ -149,7 +172,11 @@ async def _deploy(installation: str) -> list[str]:
                 entry["parameters"] = live.parameters
         await _crash_automation()
     _prefect_deploy(spec)
-    return [entry["name"] for entry in spec["deployments"]]
+    names = {entry["name"]: entry["entrypoint"].rsplit(".", 1)[1].replace("_", "-") for entry in spec["deployments"]}
+    async with get_client() as client:
+        deployed = [await _live(client, f"{flow}/{name}") for name, flow in names.items()]
+        await mail_about_runs(client, installation, [each.id for each in deployed if each is not None])
+    return list(names)
 
 
 async def _live(client: PrefectClient, name: str) -> DeploymentResponse | None:
@@ -174,9 +201,7 @@ def _prefect_deploy(spec: dict[str, Any]) -> None:
 
 async def _crash_automation() -> None:
     """Nothing marks a run whose process died as Crashed unless somebody listens for its heartbeat."""
-    try:
-        await Automation.aread(name=AUTOMATION)
-    except (ValueError, ObjectNotFound):
+    if await find_automation(AUTOMATION) is None:
         await Automation(
             name=AUTOMATION,
             description="A flow run that has not been heard of for 90 seconds is marked as crashed.",

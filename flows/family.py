@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from prefect import get_run_logger, runtime
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.utilities.urls import url_for
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import IntegrityError
 
@@ -19,8 +20,8 @@ from blocks.audit import watermarks as watermark_rows
 from blocks.audit.database import AuditUnusable, LeaseLost
 from blocks.audit.exchanges import forget_bodies
 from blocks.audit.leases import HeldLease, LeaseTaken, hold
-from blocks.doors import Doors, block_name
-from blocks.failures import CannotGoOn
+from blocks.doors import Doors, block_name, load_mail
+from blocks.failures import CannotGoOn, NotConfigured
 from blocks.watermarks import Watermark
 from flows.cycle import Selection, run_cycle
 from flows.planning import Approved, approved_writes, compare_plans
@@ -28,6 +29,7 @@ from mappings.outcomes import Outcome
 from tasks.calls import Calls
 from tasks.cycle import Cycle, Mode, SuccessCache
 from tasks.lists import Lists, needed_by
+from tasks.mail import Mailing, mail_exceptions
 from tasks.policies import ResultCache
 from tasks.reports import Progress, Reporting, report
 
@@ -92,7 +94,10 @@ def run_name(family: str, form: SyncForm | Mapping[str, Any] | None, at: datetim
 
 @dataclass(frozen=True)
 class Summary:
-    """How a cycle ended, in the shape of contract section 5; `failed` is a sentence when it could not go on."""
+    """How a cycle ended, in the shape of contract section 5; `failed` is a sentence when it could not go on.
+
+    `findings` are sentences about what went wrong beside the records, and changes nothing about how it ended.
+    """
 
     family: str
     run_id: str
@@ -103,6 +108,7 @@ class Summary:
     failed: str = ""
     exit_code: int = 0
     cycle: Cycle | None = None
+    findings: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The family's part of `sync --json`."""
@@ -284,6 +290,17 @@ def mirror_watermark(position: datetime | None, installation: str, family: str) 
         block.save(name, overwrite=True)
 
 
+def mail_what_changed(cycle: Cycle, calls: Calls) -> list[str]:
+    """Mail new, repeated and resolved exceptions, where set-up found [mail]; a sentence for each failure."""
+    try:
+        mail = load_mail(cycle.doors.installation)
+    except NotConfigured as error:
+        return [f"No exceptions were mailed. {error}"]
+    # Not runtime's own `ui_url`: the UI has no page there.
+    page = url_for("flow-run", obj_id=runtime.flow_run.id) if runtime.flow_run.id else None
+    return calls.one(mail_exceptions, Mailing(cycle, mail, page or "")) if mail else []
+
+
 def in_flow_run(
     family: str, form: SyncForm, installation: str, open_doors: Callable[[str], Doors], calls: Calls
 ) -> Summary:
@@ -299,18 +316,22 @@ def in_flow_run(
 
     cache, progress = ResultCache.of_this_run(), Progress(family)
     summary = run_family(family, form, opened, calls, logger.info, cache=cache, progress=progress.at)
-    if summary.cycle is not None and form.mode == "write":
-        audit = summary.cycle.doors.audit
+    cycle = summary.cycle
+    if cycle is not None and form.mode == "write":
+        audit = cycle.doors.audit
         positions.append(watermark_rows.read(audit, family).position)
         try:
             mirror_watermark(positions[0], installation, family)
         except PrefectHTTPStatusError as error:
             # The row in the audit counts; the block is what people look at, and the next cycle shows it again.
             logger.warning("the watermark block could not be brought up to date: %s", error)
-        calls.one(report, Reporting(summary.cycle, summary.exceptions, summary.seconds))
+        summary = replace(summary, findings=mail_what_changed(cycle, calls))
+        calls.one(report, Reporting(cycle, summary.exceptions, summary.seconds, summary.findings))
         progress.end()
-        cache.forget_old(installation, summary.cycle.now())
+        cache.forget_old(installation, cycle.now())
         audit.close()
+    for finding in summary.findings:
+        logger.warning("%s", finding)
     for each in summary.exceptions:
         logger.warning("%s held (%s): %s", each["reference"], each["reason"], each["message"])
     return summary

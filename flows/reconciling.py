@@ -190,7 +190,7 @@ class _Reading:
             if each.tenant_id in self.names and (each.tenant_id, each.xero_id) not in self.documents:
                 missing[each.tenant_id].append(each.xero_id)
         for tenant_id, xero_ids in missing.items():
-            self._keep(tenant_id, self.doors.xero.invoices_by_id(tenant_id, xero_ids))
+            self._keep(tenant_id, list(self.doors.xero.invoices_by_id(tenant_id, xero_ids).values()))
 
     def _paired(self, number: int, entry: Entry | None, bound: Bound | None, standing: Standing | None) -> Pair:
         return Pair(

@@ -29,10 +29,13 @@ MOST_ROWS = 1000
 class Reporting:
     """A finished cycle to be reported. (A plain class: Prefect does not look inside.)"""
 
-    def __init__(self, cycle: Cycle, exceptions: Sequence[Mapping[str, Any]], seconds: float) -> None:
+    def __init__(
+        self, cycle: Cycle, exceptions: Sequence[Mapping[str, Any]], seconds: float, findings: Sequence[str] = ()
+    ) -> None:
         self.cycle = cycle
         self.exceptions = exceptions
         self.seconds = seconds
+        self.findings = findings
 
 
 @task(task_run_name="report", cache_policy=NO_CACHE, persist_result=False)
@@ -47,9 +50,7 @@ def report(batch: Reporting) -> None:
         description=f"Outcomes of {cycle.family}, those that need people first."
         + (f" The first {MOST_ROWS}; `tieout audit --run {cycle.run_id}` has all." if len(rows) == MOST_ROWS else ""),
     )
-    create_markdown_artifact(
-        key=f"{key}-summary", markdown=summary(cycle, batch.exceptions, batch.seconds), description="Summary"
-    )
+    create_markdown_artifact(key=f"{key}-summary", markdown=summary(batch), description="Summary")
 
 
 def artifact_key(installation: str, family: str) -> str:
@@ -72,8 +73,9 @@ def outcome_row(row: Mapping[str, Any]) -> dict[str, str | None]:
     }
 
 
-def summary(cycle: Cycle, exceptions: Sequence[Mapping[str, Any]], seconds: float) -> str:
-    """The markdown summary: counts, what waits and for how much money, and the cure of each cause."""
+def summary(batch: Reporting) -> str:
+    """The markdown summary: counts, findings, what waits and for how much money, and the cure of each cause."""
+    cycle, asked, exceptions = batch.cycle, batch.cycle.doors, batch.exceptions
     counts = ", ".join(
         f"{cycle.counts[outcome.value]} {outcome.value}" for outcome in Outcome if cycle.counts[outcome.value]
     )
@@ -82,9 +84,10 @@ def summary(cycle: Cycle, exceptions: Sequence[Mapping[str, Any]], seconds: floa
         "",
         f"{cycle.counts['read']} records read: {counts or 'nothing to do'}.",
         "",
-        f"{cycle.doors.connectwise.calls} calls to ConnectWise, {cycle.doors.xero.calls} to Xero, {seconds:.1f} s.",
+        f"{asked.connectwise.calls} calls to ConnectWise, {asked.xero.calls} to Xero, {batch.seconds:.1f} s.",
         "",
         f"Run `{cycle.run_id}`.",
+        *(f"\n**{escaped(finding)}**" for finding in batch.findings),
     ]
     if exceptions:
         lines += ["", "## What waits", "", "| reason | records | money |", "|---|---|---|"]

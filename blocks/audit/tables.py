@@ -216,7 +216,11 @@ class OutcomeRow(SQLModel, table=True):
 
 
 class OpenException(SQLModel, table=True):
-    """A reason why a record waits, from its first cycle to the one in which it was resolved."""
+    """A reason why a record waits, from its first cycle to the one in which it was resolved.
+
+    `mailed_at` is when a mail server last took a mail that tells of it, `mailed_as` a digest of what it said then,
+    `resolved_mailed_at` when one took a mail that says it is resolved.
+    """
 
     __tablename__ = "exceptions"
     __table_args__ = (
@@ -248,6 +252,9 @@ class OpenException(SQLModel, table=True):
     first_run: str
     last_run: str
     resolved_at: datetime | None = Field(default=None, sa_column=_time(nullable=True))
+    mailed_at: datetime | None = Field(default=None, sa_column=_time(nullable=True))
+    mailed_as: str | None = None
+    resolved_mailed_at: datetime | None = Field(default=None, sa_column=_time(nullable=True))
 
 
 class Exchange(SQLModel, table=True):

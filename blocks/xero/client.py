@@ -130,15 +130,6 @@ class XeroClient:
         for page in self._pages(tenant_id, "Invoices", f"where={quote(where, safe='')}&{STABLE}", {}):
             yield [_found(element) for element in page]
 
-    def invoices_by_id(self, tenant_id: str, ids: Sequence[str]) -> list[Found]:
-        """The documents with these ids as they are now, dead ones too; those that Xero does not have are left out."""
-        return [
-            _found(element)
-            for chunk in _chunks(ids, LOOK_UP)
-            for page in self._pages(tenant_id, "Invoices", f"IDs={','.join(chunk)}&{STABLE}", {}, page_size=100)
-            for element in page
-        ]
-
     def invoices_by_number(self, tenant_id: str, numbers: Sequence[str]) -> dict[str, list[Found]]:
         """Sales invoices with these numbers, dead ones too, by folded number."""
         asked = [number for number in dict.fromkeys(numbers) if fold(number)]

@@ -177,7 +177,7 @@ def test_documents_are_read_by_id_in_batches_of_fifty(audit: Audit, clock: Clock
     client.invoices_by_id(TENANT, [f"{number:036}" for number in range(60)])
     asked = [query(request) for request in server.requests]
     assert [(len(each["IDs"].split(",")), each["page"]) for each in asked] == [(50, "1"), (10, "1")]
-    assert client.invoices_by_id(TENANT, []) == [] and len(server.requests) == 2
+    assert client.invoices_by_id(TENANT, []) == {} and len(server.requests) == 2
 
 
 # Look-ups by number

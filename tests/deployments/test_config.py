@@ -103,6 +103,73 @@ def test_what_is_wrong_is_said_in_one_sentence_with_its_place(
     assert caught.value.exit_code == 2
 
 
+MAIL = """
+[mail]
+host = "smtp.example.com"
+sender = "tieout <tieout@example.com>"
+recipients = ["accounts@example.com"]
+"""
+
+
+def test_the_least_of_a_mail_section_is_a_server_a_sender_and_whom_to_tell(tmp_path: Path) -> None:
+    mail = read_config(write(tmp_path, GOOD + MAIL)).mail
+    assert mail is not None
+    assert (mail.port, mail.smtp_type, mail.repeat_days, mail.username, mail.password) == (25, "INSECURE", 7, "", None)
+    assert read_config(write(tmp_path, GOOD)).mail is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind"),
+    [
+        ("port = 465", "SSL"),
+        ("port = 587", "STARTTLS"),
+        ("port = 2525", "INSECURE"),
+        ('port = 2525\nsecurity = "starttls"', "STARTTLS"),
+        ('port = 587\nsecurity = "none"', "INSECURE"),
+        ('security = "ssl"', "SSL"),
+    ],
+)
+def test_a_mail_server_is_spoken_to_as_is_usual_on_its_port_unless_it_is_said(
+    tmp_path: Path, lines: str, kind: str
+) -> None:
+    mail = read_config(write(tmp_path, f"{GOOD}{MAIL}{lines}\n")).mail
+    assert mail is not None and mail.smtp_type == kind
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('recipients = ["accounts@example.com\\nBcc: thief@example.com"]', "mail.recipients.0: "),
+        ('recipients = ["one@example.com, two@example.com"]', "is no mail address"),
+        ("recipients = []", "mail.recipients"),
+        ('recipients = ["a@b.example"]\nsender = "tieout\\r\\nBcc: thief@example.com"', "mail.sender: "),
+        ('recipients = ["a@b.example"]\nrepeat_days = 0', "mail.repeat_days"),
+        ('recipients = ["a@b.example"]\nport = 0', "mail.port"),
+        ('recipients = ["a@b.example"]\nsecurity = "tls"', "mail.security"),
+        ('recipients = ["a@b.example"]\nusername = "tieout"', "go together"),
+        ('recipients = ["a@b.example"]\npassword = "canary"', "go together"),
+        ('recipients = ["a@b.example"]\nusername = "t"\npassword = "canary"', "would be sent in clear"),
+        ('recipients = ["a@b.example"]\nsmtp = 1', "unknown key mail.smtp; allowed here: host"),
+    ],
+)
+def test_a_mail_section_that_makes_no_sense_is_said(tmp_path: Path, lines: str, words: str) -> None:
+    """No line break gets into an address, and no password onto the way in clear."""
+    keys = [line.split(" = ")[0] for line in lines.splitlines()]
+    rest = [line for line in MAIL.splitlines() if line.split(" = ")[0] not in keys]
+    with pytest.raises(NotConfigured) as caught:
+        read_config(write(tmp_path, GOOD + "\n".join([*rest, lines])))
+    assert words in str(caught.value)
+    assert "canary" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_password_may_go_in_clear_to_this_very_machine(tmp_path: Path) -> None:
+    """A relay on the same host is spoken to on no wire."""
+    text = MAIL.replace("smtp.example.com", "localhost") + 'username = "t"\npassword = "canary"\n'
+    config = read_config(write(tmp_path, GOOD + text))
+    assert config.mail is not None and "canary" not in repr(config)
+
+
 def test_a_custom_connection_has_exactly_one_organisation(tmp_path: Path) -> None:
     """Two are refused; the one needs no tenant id."""
     custom = GOOD.replace("[xero]", '[xero]\ngrant = "client_credentials"')
