@@ -52,7 +52,7 @@ def test_the_first_day_of_an_installation(prefect_server: str, place: Place) -> 
     """Set-up, plan, first cycle, second cycle, exceptions, audit: each agrees with the others and with the story."""
     setup = place.tieout("setup", "--json")
     assert setup.returncode == 0, setup.stderr
-    assert told(setup)["deployments"] == [f"{place.name}-invoices"]
+    assert told(setup)["deployments"] == [f"{place.name}-invoices", f"{place.name}-force-sync"]
     assert place.tieout("setup", "--json").stdout == setup.stdout
 
     plan = place.tieout("plan", "--json")

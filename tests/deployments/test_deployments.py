@@ -11,13 +11,16 @@ from deployments.registration import FAMILIES, full_name
 
 
 def test_the_deployments_are_these() -> None:
-    """A deployment per family, every six hours; `prefect.yaml` has no schedules, so that a deploy touches none."""
+    """Every six hours a family; `prefect.yaml` has no schedules, so that a deploy touches none."""
     spec = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
     seeds = yaml.safe_load((PROJECT / "deployments" / "schedules.yaml").read_text(encoding="utf-8"))
     assert [
         (each["name"], each["entrypoint"], each["work_pool"]["name"], "schedules" in each)
         for each in spec["deployments"]
-    ] == [("invoices", "flows.invoices.sync_invoices", "tieout", False)]
+    ] == [
+        ("invoices", "flows.invoices.sync_invoices", "tieout", False),
+        ("force-sync", "flows.force_sync.force_sync", "tieout", False),
+    ]
     assert seeds == {"invoices": [{"slug": "every-six-hours", "cron": "0 */6 * * *", "timezone": "UTC"}]}
 
 
