@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from deployments import server
 from tests.deployments.conftest import Place, placed
@@ -80,17 +80,21 @@ def open_force_sync(page: Page, place: Place) -> None:
     page.get_by_role("menuitem", name="Custom run").click()
 
 
+def wait_to_see(page: Page, what: Locator) -> None:
+    """Reload until it is there: lists renew themselves every half minute, and logs of a run that has ended never."""
+    for _ in range(PATIENCE // 3000):
+        with contextlib.suppress(AssertionError):
+            expect(what).to_be_visible(timeout=3000)
+            return
+        page.reload()
+    expect(what).to_be_visible()
+
+
 def submit_and_open(page: Page, name: str, state: str) -> None:
     """Start the run that the form describes, wait until it has ended, and open it."""
     page.get_by_role("button", name="Submit").click()
     run = page.get_by_role("listitem").filter(has=page.get_by_role("link", name=name)).filter(has_text=state).first
-    for _ in range(PATIENCE // 2000):
-        with contextlib.suppress(AssertionError):
-            expect(run).to_be_visible(timeout=2000)
-            break
-        # The list renews itself only every half minute.
-        page.reload()
-    expect(run).to_be_visible()
+    wait_to_see(page, run)
     page.get_by_role("link", name=name).first.click()
 
 
@@ -132,7 +136,7 @@ def test_a_form_that_asks_for_nothing_does_nothing_and_says_so(page: Page, place
     before = in_xero(place)
     open_force_sync(page, place)
     submit_and_open(page, "force-sync invoices", "Failed")
-    expect(page.get_by_text('switch on "Everything" or set "Since"; nothing was done.').first).to_be_visible()
+    wait_to_see(page, page.get_by_text('switch on "Everything" or set "Since"; nothing was done.').first)
     assert in_xero(place) == before
 
 
