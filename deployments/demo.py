@@ -133,10 +133,12 @@ def _tell(
     console.print(f"\nThe last run in the Prefect UI: {server.ui_url(f'/runs/flow-run/{run}')}" if run else "")
     console.print(f"{time.monotonic() - began:.0f} s in all.")
     if keep:
+        form = server.ui_url(f"/deployments/deployment/{_deployment('force-sync/force-sync')}/run")
         processes.append(server.start_worker("tieout", folder / "prefect-worker.log"))
         console.print(
             f"\nServer, worker and both systems stay up. Try, in another terminal:\n"
             f"  export PREFECT_API_URL={server.api_url()}\n  tieout sync --config {config}\n"
+            f"Or force some records from a form, once as a plan and then written: {form}\n"
             f"State is in {folder}. Stop with Ctrl-C."
         )
         while prefect.poll() is None:
@@ -245,6 +247,12 @@ def _doubled(story: Scenario, xero: SimulatedXero) -> list[str]:
         numbers = [each["InvoiceNumber"] for each in xero.organisations[tenant].invoices(type="ACCREC")]
         doubled += [f"{number} is twice in {name}" for number in set(numbers) if numbers.count(number) > 1]
     return doubled
+
+
+def _deployment(name: str) -> str:
+    import httpx
+
+    return str(httpx.get(f"{server.api_url()}/deployments/name/{name}", timeout=10).raise_for_status().json()["id"])
 
 
 def _latest_run() -> str:

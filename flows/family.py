@@ -10,7 +10,9 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from prefect import get_run_logger, runtime
+from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.states import Completed, Failed
 from prefect.utilities.urls import url_for
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import IntegrityError
@@ -24,14 +26,14 @@ from blocks.doors import Doors, block_name, load_mail
 from blocks.failures import CannotGoOn, NotConfigured
 from blocks.watermarks import Watermark
 from flows.cycle import Selection, run_cycle
-from flows.planning import Approved, approved_writes, compare_plans
+from flows.planning import Approved, approved_writes, compare_plans, plan_of
 from mappings.outcomes import Outcome
 from tasks.calls import Calls
 from tasks.cycle import Cycle, Mode, SuccessCache
 from tasks.lists import Lists, needed_by
 from tasks.mail import Mailing, mail_exceptions
 from tasks.policies import ResultCache
-from tasks.reports import Progress, Reporting, report
+from tasks.reports import PlanReporting, Progress, Reporting, report, report_plan
 
 
 class SyncForm(BaseModel):
@@ -301,6 +303,14 @@ def mail_what_changed(cycle: Cycle, calls: Calls) -> list[str]:
     return calls.one(mail_exceptions, Mailing(cycle, mail, page or "")) if mail else []
 
 
+def final_state(summary: Summary) -> State[Any]:
+    """How a flow run ends: a state, not an exception, for one plain sentence without two tracebacks around it."""
+    if summary.failed:
+        return Failed(message=summary.failed, data=summary)
+    counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items() if count)
+    return Completed(message=counts or "nothing to do", data=summary)
+
+
 def in_flow_run(
     family: str, form: SyncForm, installation: str, open_doors: Callable[[str], Doors], calls: Calls
 ) -> Summary:
@@ -330,6 +340,8 @@ def in_flow_run(
         progress.end()
         cache.forget_old(installation, cycle.now())
         audit.close()
+    elif summary.cycle is not None:
+        calls.one(report_plan, PlanReporting(summary.cycle.doors, family, plan_of([summary.cycle])))
     for finding in summary.findings:
         logger.warning("%s", finding)
     for each in summary.exceptions:
@@ -337,4 +349,4 @@ def in_flow_run(
     return summary
 
 
-__all__ = ["Progress", "Summary", "SyncForm", "in_flow_run", "run_family"]
+__all__ = ["Progress", "Summary", "SyncForm", "final_state", "in_flow_run", "run_family"]

@@ -6,11 +6,10 @@ from typing import Any
 
 from prefect import flow, runtime
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from blocks.doors import load_doors
-from flows.family import SyncForm, in_flow_run, run_name
+from flows.family import SyncForm, final_state, in_flow_run, run_name
 from tasks.calls import PrefectCalls
 
 FAMILY = "invoices"
@@ -35,15 +34,9 @@ def sync_invoices(params: SyncForm = SyncForm(), installation: str = "default") 
         params: What to sync; leave as it is for an ordinary cycle.
         installation: Which installation's blocks to use ([prefect] name). Leave as it is.
     """
-    summary = in_flow_run(
-        FAMILY,
-        params,
-        installation,
-        lambda run_id: load_doors(installation, run_id, forced=params.force or bool(params.references)),
-        PrefectCalls(),
+    forced = params.force or bool(params.references)
+    return final_state(
+        in_flow_run(
+            FAMILY, params, installation, lambda run_id: load_doors(installation, run_id, forced=forced), PrefectCalls()
+        )
     )
-    if summary.failed:
-        # A state, not an exception: one plain sentence, without two tracebacks around it.
-        return Failed(message=summary.failed, data=summary)
-    counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items() if count)
-    return Completed(message=counts or "nothing to do", data=summary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -19,11 +19,14 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from blocks.audit import runs
+from blocks.doors import Doors
 from mappings.outcomes import Outcome
 from tasks.cycle import Cycle
 
 MOST_ROWS = 1000
 """Rows of the outcome table; exceptions come first, the audit has them all."""
+MOST_LINKED = 100
+"""Rows that the summary repeats with links."""
 
 
 class Reporting:
@@ -50,7 +53,35 @@ def report(batch: Reporting) -> None:
         description=f"Outcomes of {cycle.family}, those that need people first."
         + (f" The first {MOST_ROWS}; `tieout audit --run {cycle.run_id}` has all." if len(rows) == MOST_ROWS else ""),
     )
-    create_markdown_artifact(key=f"{key}-summary", markdown=summary(batch), description="Summary")
+    create_markdown_artifact(
+        key=f"{key}-summary",
+        markdown=summary(batch) + linked_outcomes(rows[:MOST_LINKED]),
+        description="Summary",
+    )
+
+
+class PlanReporting:
+    """The plan of a dry run to be reported, in the shape of contract section 5."""
+
+    def __init__(self, doors: Doors, family: str, plan: Mapping[str, Any]) -> None:
+        self.doors = doors
+        self.family = family
+        self.plan = plan
+
+
+@task(task_run_name="report the plan", cache_policy=NO_CACHE, persist_result=False)
+def report_plan(batch: PlanReporting) -> None:
+    """Create the artifacts of a dry run."""
+    plan, link = batch.plan, batch.doors.site.link
+    rows = [planned_row(each, link) for each in [*plan["holds"], *plan["writes"]][:MOST_ROWS]]
+    key = artifact_key(batch.doors.installation, batch.family)
+    create_table_artifact(
+        key=f"{key}-plan",
+        table=rows,
+        description=f"What a cycle of {batch.family} would write or hold, those that need people first."
+        + (f" The first {MOST_ROWS}; `tieout plan` has all." if len(rows) == MOST_ROWS else ""),
+    )
+    create_markdown_artifact(key=f"{key}-plan-summary", markdown=plan_summary(batch.family, plan), description="Plan")
 
 
 def artifact_key(installation: str, family: str) -> str:
@@ -73,6 +104,72 @@ def outcome_row(row: Mapping[str, Any]) -> dict[str, str | None]:
     }
 
 
+def linked_outcomes(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The first outcomes in markdown, with links: Prefect's newer UI shows those of a table artifact as bare text."""
+    if not rows:
+        return ""
+    lines = [
+        "",
+        "",
+        "## Outcomes",
+        "",
+        "| reference | organisation | outcome | amount | | |",
+        "|---|---|---|---:|---|---|",
+    ]
+    for row in rows:
+        links = [
+            f"[{name}](<{row[column]}>)" if row[column] else ""
+            for name, column in (("ConnectWise", "connectwise_url"), ("Xero", "xero_url"))
+        ]
+        texts = [escaped(str(row[name])) for name in ("reference", "organisation", "outcome")]
+        cells = [*texts, f"{row['amount']} {row['currency']}".strip(), *links]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def planned_row(row: Mapping[str, Any], link: Callable[[str, int], str]) -> dict[str, str | None]:
+    """One write or hold of a plan as a row of the UI's table."""
+    held = "outcome" in row
+    changes = "" if held else _changes(row)
+    # A contact's id is its company's, and that page is not of this family.
+    linked = row.get("document") != "contact"
+    return {
+        "reference": row["reference"],
+        "organisation": row["organisation"] or None,
+        "plan": "hold" if held else f"{row['action']} {row['document'].replace('_', ' ')}",
+        "reason": row["reason"] if held else None,
+        "ConnectWise": f"[open]({link(row['family'], row['connectwise_id'])})" if linked else None,
+        "amount": f"{row['amount' if held else 'total']} {row['currency']}".strip() or None,
+        "what": (row["message"] if held else changes) or None,
+    }
+
+
+def _changes(row: Mapping[str, Any]) -> str:
+    """What an edit changes, field by field; a new document is all new."""
+    if row["action"] != "update":
+        return ""
+    return "; ".join(f"{e['name']}: {e['from'] or '(none)'} -> {e['to'] or '(none)'}" for e in row["fields"])
+
+
+def plan_summary(family: str, plan: Mapping[str, Any]) -> str:
+    """The markdown summary of a plan: how many writes and holds, the money per account, what to do."""
+    counts = f"{len(plan['writes'])} to write, {plan['unchanged']} unchanged, {len(plan['holds'])} would be held."
+    lines = [
+        f"# Plan of {family.replace('_', ' ')}",
+        "",
+        f"{counts} Nothing was written: the same form with the mode *write* does it.",
+        "",
+        f"Plan `{plan['plan_id'][:12]}`.",
+    ]
+    if plan["accounts"]:
+        lines += ["", "## Money per account", "", "| organisation | account | net | tax |", "|---|---|---:|---:|"]
+        lines += [
+            f"| {escaped(each['organisation'])} | {escaped(each['account_code'])} | {each['net']} | {each['tax']} |"
+            for each in plan["accounts"]
+        ]
+    return "\n".join([*lines, *_what_to_do(plan["holds"])])
+
+
 def summary(batch: Reporting) -> str:
     """The markdown summary: counts, findings, what waits and for how much money, and the cure of each cause."""
     cycle, asked, exceptions = batch.cycle, batch.cycle.doors, batch.exceptions
@@ -92,13 +189,17 @@ def summary(batch: Reporting) -> str:
     if exceptions:
         lines += ["", "## What waits", "", "| reason | records | money |", "|---|---|---|"]
         lines += [f"| {reason} | {count} | {money} |" for reason, count, money in waiting_by_reason(exceptions)]
-        lines += ["", "## What to do", ""]
-        for each in exceptions[:100]:
-            fix = escaped(str(each["fix"])).replace("\n", "<br>")
-            lines.append(
-                f"* **{escaped(str(each['reference']))}** ({each['reason']}): {escaped(str(each['message']))} {fix}"
-            )
-    return "\n".join(lines)
+    return "\n".join([*lines, *_what_to_do(exceptions)])
+
+
+def _what_to_do(exceptions: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = ["", "## What to do", ""] if exceptions else []
+    for each in exceptions[:100]:
+        fix = escaped(str(each["fix"])).replace("\n", "<br>")
+        lines.append(
+            f"* **{escaped(str(each['reference']))}** ({each['reason']}): {escaped(str(each['message']))} {fix}"
+        )
+    return lines
 
 
 def waiting_by_reason(exceptions: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, str]]:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +81,13 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     """The story of the MSP, ready for `tieout setup`, under a name of its own."""
+    with placed(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def placed(tmp_path: Path) -> Iterator[Place]:
+    """The story of the MSP in a folder, and both systems on sockets for as long as the body runs."""
     connectwise, xero = SimulatedConnectWise(), SimulatedXero()
     xero.limits = Limits()
     story = load("msp", connectwise, xero)

@@ -11,11 +11,13 @@ from typing import Any, cast
 
 import httpx
 import pytest
+import yaml
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 
 from blocks.doors import block_name
 from deployments import server
+from deployments.config import PROJECT
 from tests.deployments.conftest import Place, run_tieout
 
 pytestmark = pytest.mark.server
@@ -52,7 +54,8 @@ def test_the_first_day_of_an_installation(prefect_server: str, place: Place) -> 
     """Set-up, plan, first cycle, second cycle, exceptions, audit: each agrees with the others and with the story."""
     setup = place.tieout("setup", "--json")
     assert setup.returncode == 0, setup.stderr
-    assert told(setup)["deployments"] == [f"{place.name}-invoices", f"{place.name}-reconcile"]
+    names = ("invoices", "reconcile", "force-sync")
+    assert told(setup)["deployments"] == [f"{place.name}-{name}" for name in names]
     assert place.tieout("setup", "--json").stdout == setup.stdout
 
     plan = place.tieout("plan", "--json")
@@ -102,34 +105,72 @@ def test_the_first_day_of_an_installation(prefect_server: str, place: Place) -> 
 
 
 def test_what_ops_changed_on_the_server_stays(prefect_server: str, place: Place) -> None:
-    """Deploy after an edited, an added and a paused schedule, changed parameters and a pause changes none of them."""
+    """Deploy after ops edited, paused, added and deleted schedules, changed parameters and paused deployments.
+
+    Of every deployment; a second deploy, as after the next update, changes nothing either.
+    """
     assert place.tieout("setup").returncode == 0
-    name = f"{place.name}-invoices"
-    found = httpx.get(f"{prefect_server}/deployments/name/sync-invoices/{name}").json()
-    assert [(each["slug"], each["schedule"]["cron"]) for each in found["schedules"]] == [
-        ("every-six-hours", "0 */6 * * *")
-    ]
-    schedule = found["schedules"][0]["id"]
+    query = {"deployments": {"name": {"like_": f"{place.name}-"}}, "sort": "NAME_ASC"}
+
+    def deployed() -> list[dict[str, Any]]:
+        found = httpx.post(f"{prefect_server}/deployments/filter", json=query).raise_for_status().json()
+        return [each for each in found if each["name"].startswith(f"{place.name}-")]
+
+    first = {each["name"].removeprefix(f"{place.name}-"): each for each in deployed()}
+    names = [each["name"] for each in yaml.safe_load((PROJECT / "prefect.yaml").read_text("utf-8"))["deployments"]]
+    assert sorted(first) == sorted(names)
+    seeded = [(each["slug"], each["schedule"]["cron"]) for each in first["invoices"]["schedules"]]
+    assert seeded == [("every-six-hours", "0 */6 * * *")]
+
+    def change(method: str, address: str, body: object = None) -> None:
+        httpx.request(method, f"{prefect_server}/deployments/{address}", json=body).raise_for_status()
+
+    edited = {"schedule": {"cron": "0 * * * *", "timezone": "Australia/Sydney"}}
+    for name, each in first.items():
+        # Three more without a slug, as people add them: one is edited, one paused, one deleted again.
+        added = [{"schedule": {"cron": f"{n} 4 * * 0", "timezone": "UTC"}, "active": True} for n in (5, 6, 7)]
+        change("POST", f"{each['id']}/schedules", added)
+        listed = httpx.get(f"{prefect_server}/deployments/{each['id']}/schedules").json()
+        for schedule in listed:
+            if schedule["slug"] or schedule["schedule"]["cron"].startswith("5"):
+                change("PATCH", f"{each['id']}/schedules/{schedule['id']}", edited)
+            elif schedule["schedule"]["cron"].startswith("6"):
+                change("PATCH", f"{each['id']}/schedules/{schedule['id']}", {"active": False})
+            else:
+                change("DELETE", f"{each['id']}/schedules/{schedule['id']}")
+        parameters = {"installation": place.name, "params": {"mode": "plan"}}
+        change("PATCH", each["id"], {"parameters": parameters, "paused": name != "invoices"})
+    before = [_ops(each) for each in deployed()]
+
+    for _ in range(2):
+        assert place.tieout("deploy").returncode == 0
+        assert [_ops(each) for each in deployed()] == before
+
+
+def test_the_first_schedule_stays_deleted_or_paused(prefect_server: str, place: Place) -> None:
+    """Whoever does not want it deletes it, or pauses the deployment; a deploy does not bring it back."""
+    assert place.tieout("setup").returncode == 0
+    address = f"{prefect_server}/deployments/name/sync-invoices/{place.name}-invoices"
+    found = httpx.get(address).json()
     base = f"{prefect_server}/deployments/{found['id']}"
-    changed = {"schedule": {"cron": "0 * * * *", "timezone": "Australia/Sydney"}, "active": False}
-    httpx.patch(f"{base}/schedules/{schedule}", json=changed).raise_for_status()
-    added = [{"schedule": {"cron": "5 4 * * 0", "timezone": "UTC"}, "active": True}]
-    httpx.post(f"{base}/schedules", json=added).raise_for_status()
-    parameters = {"installation": place.name, "params": {"mode": "plan"}}
-    httpx.patch(base, json={"parameters": parameters, "paused": True}).raise_for_status()
-    before = httpx.get(base).json()
-
+    (schedule,) = found["schedules"]
+    httpx.patch(f"{base}/schedules/{schedule['id']}", json={"active": False}).raise_for_status()
     assert place.tieout("deploy").returncode == 0
+    assert [each["active"] for each in httpx.get(address).json()["schedules"]] == [False]
 
-    after = httpx.get(base).json()
-    for field in ("schedules", "parameters", "paused", "work_pool_name"):
-        kept = [_bare(each) for each in after[field]] if field == "schedules" else after[field]
-        was = [_bare(each) for each in before[field]] if field == "schedules" else before[field]
-        assert kept == was, field
+    httpx.delete(f"{base}/schedules/{schedule['id']}").raise_for_status()
+    httpx.patch(base, json={"paused": True}).raise_for_status()
+    assert place.tieout("deploy").returncode == 0
+    after = httpx.get(address).json()
+    assert (after["schedules"], after["paused"]) == ([], True)
 
 
-def _bare(schedule: dict[str, Any]) -> dict[str, Any]:
-    return {name: schedule[name] for name in ("id", "schedule", "active", "slug", "parameters")}
+def _ops(deployment: dict[str, Any]) -> dict[str, Any]:
+    """What belongs to ops in a deployment."""
+    kept = {name: deployment[name] for name in ("name", "parameters", "paused", "work_pool_name")}
+    fields = ("id", "schedule", "active", "slug", "parameters")
+    schedules = [{name: each[name] for name in fields} for each in deployment["schedules"]]
+    return kept | {"schedules": sorted(schedules, key=lambda each: str(each["id"]))}
 
 
 def test_bad_input_gets_one_sentence_and_nothing_is_written(prefect_server: str, place: Place) -> None:

@@ -23,6 +23,7 @@ def test_the_deployments_are_these() -> None:
     ] == [
         ("invoices", "flows.invoices.sync_invoices", "tieout", False),
         ("reconcile", "flows.reconcile.reconcile", "tieout", False),
+        ("force-sync", "flows.force_sync.force_sync", "tieout", False),
     ]
     assert seeds == {"invoices": [{"slug": "every-six-hours", "cron": "0 */6 * * *", "timezone": "UTC"}]}
 

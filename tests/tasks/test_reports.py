@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.reports import artifact_key, outcome_row, waiting_by_reason
+from tasks.reports import artifact_key, linked_outcomes, outcome_row, plan_summary, planned_row, waiting_by_reason
 
 
 def waits(reason: str, amount: str, currency: str) -> dict[str, Any]:
@@ -49,3 +49,45 @@ def test_a_row_links_to_both_systems_where_there_is_something_to_link_to() -> No
 
 def test_the_key_of_an_artifact_has_the_letters_that_prefect_allows() -> None:
     assert artifact_key("North & Co", "credit_notes") == "north-co-credit-notes"
+
+
+def test_a_plan_is_read_by_what_it_would_do_and_what_it_would_hold() -> None:
+    """Changes show both values; a contact has no page of this family; a hold says why."""
+
+    def link(family: str, number: int) -> str:
+        return f"https://cw.example/{family}/{number}"
+
+    write = {
+        "family": "invoices", "organisation": "Sydney", "reference": "24101", "connectwise_id": 7, "action": "update",
+        "document": "invoice", "total": "495.00", "currency": "AUD",
+        "fields": [{"name": "Total", "from": "330.00", "to": "495.00"}, {"name": "Date", "from": None, "to": "2026"}],
+    }  # fmt: skip
+    shown = planned_row(write, link)
+    assert (shown["plan"], shown["amount"], shown["what"]) == (
+        "update invoice",
+        "495.00 AUD",
+        "Total: 330.00 -> 495.00",
+    )
+    assert shown["ConnectWise"] == "[open](https://cw.example/invoices/7)"
+    assert planned_row({**write, "document": "contact"}, link)["ConnectWise"] is None
+    hold = {
+        "family": "invoices", "organisation": "", "reference": "24102", "connectwise_id": 8, "outcome": "held",
+        "reason": "missing_rate", "message": "No rate.", "fix": "Add <one>.", "amount": "1.00", "currency": "EUR",
+    }  # fmt: skip
+    shown = planned_row(hold, link)
+    assert (shown["plan"], shown["reason"], shown["what"]) == ("hold", "missing_rate", "No rate.")
+
+    account = {"organisation": "Sydney", "account_code": "200", "net": "450.00", "tax": "45.00"}
+    plan = {"plan_id": "abc", "writes": [write], "holds": [hold], "unchanged": 3, "accounts": [account]}
+    told = plan_summary("invoices", plan)
+    assert "1 to write, 3 unchanged, 1 would be held. Nothing was written" in told
+    assert "| Sydney | 200 | 450.00 | 45.00 |" in told
+    assert "* **24102** (missing_rate): No rate. Add \\<one\\>." in told
+
+
+def test_the_summary_repeats_outcomes_with_links_that_every_version_of_the_ui_shows() -> None:
+    row = {"reference": "24_101", "organisation": "A|B", "outcome": "posted", "amount": "10.00", "currency": "AUD"}
+    links = {"connectwise_url": "https://cw.example/1?a=b", "xero_url": ""}
+    last = linked_outcomes([row | links]).splitlines()[-1]
+    assert last == "| 24\\_101 | A\\|B | posted | 10.00 AUD | [ConnectWise](<https://cw.example/1?a=b>) |  |"
+    assert linked_outcomes([]) == ""
