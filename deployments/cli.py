@@ -304,7 +304,8 @@ def plan(
         printing.print_json(made)
     else:
         printing.plan(printing.out(), made)
-    raise typer.Exit(3 if any(each["outcome"] in ("held", "rejected") for each in made["holds"]) else 0)
+    stops = made["braked"] or any(each["outcome"] in ("held", "rejected") for each in made["holds"])
+    raise typer.Exit(3 if stops else 0)
 
 
 @mappings.command()

@@ -149,12 +149,31 @@ def plan(console: Console, given: Mapping[str, Any]) -> None:
         for row in given["accounts"]:
             accounts.add_row(escape(row["organisation"]), row["account_code"], row["net"], row["tax"])
         console.print(accounts)
+        for write in given["writes"]:
+            _changes(console, write)
+        for each in given["calls"]:
+            console.print(f"{escape(each['organisation'])}: {each['writes']} writes and {each['reads']} reads of Xero.")
     console.print(
         f"{len(given['writes'])} to write, {given['unchanged']} unchanged, {len(given['holds'])} would be held. "
         f"Plan {given['plan_id'][:12]}; nothing was written."
     )
+    if given["braked"]:
+        console.print(
+            f"[bold]The brake would hold {len(given['braked'])} of them[/bold] in an ordinary cycle; "
+            "`tieout sync --plan FILE` or --allow-many releases them."
+        )
     if given["holds"]:
         exceptions(console, given["holds"])
+
+
+def _changes(console: Console, write: Mapping[str, Any]) -> None:
+    """What an edit changes, field by field; a new document is all new."""
+    if write["action"] != "update":
+        return
+    console.print(f"\n[bold]{escape(write['reference'])}[/bold]  [dim]{escape(write['organisation'])}[/dim]")
+    for field in write["fields"]:
+        told = f"{field['name']}: {field['from'] or '(none)'} -> {field['to'] or '(none)'}"
+        console.print(f"  {' '.join(told.split())}", markup=False, soft_wrap=True)
 
 
 def check(console: Console, checked: Checked) -> None:

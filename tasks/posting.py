@@ -255,6 +255,7 @@ def _looked_up(
         hold = limit_hold(closed) if isinstance(closed, LimitReached) else Hold(Reason.UNSETTLED, why)
         return _Settled(deferred(cycle, documents, hold))
     bindings: list[tuple[Document, Found]] = []
+    taken_over: list[tuple[Document, Found]] = []
     results: list[Result] = []
     absent: list[Document] = []
     refused: list[tuple[Document, str]] = []
@@ -268,9 +269,10 @@ def _looked_up(
             continue
         action = choose(cycle, document, found, refused=words is not None)
         if isinstance(action, Adopt):
-            bindings.append((document, action.found))
             # Our own link on it: we wrote it, and its answer was lost long ago.
-            outcome = Outcome.POSTED if action.found.url == document.url else Outcome.UNCHANGED
+            written_by_us = action.found.url == document.url
+            (bindings if written_by_us else taken_over).append((document, action.found))
+            outcome = Outcome.POSTED if written_by_us else Outcome.UNCHANGED
             results.append(cycle.result(entry_of(cycle, document), outcome, None, document, action.found.xero_id))
         elif isinstance(action, Hold):
             results.append(cycle.hold(entry_of(cycle, document), action, document))
@@ -279,7 +281,8 @@ def _looked_up(
         else:
             absent.append(document)
     results += rejected(cycle, refused)
-    _commit(cycle, request, bindings, results, [result.connectwise_id for result in results], "looked up")
+    ids = [result.connectwise_id for result in results]
+    _commit(cycle, request, bindings, results, ids, "looked up", taken_over)
     results += _sent_anew(cycle, request, absent, "looked up, not there")
     if rounds == 0 or len(absent) < 2:
         # The first time it may have been anything; a single document that fails again is put off.
@@ -486,6 +489,7 @@ def _commit(
     results: Sequence[Result],
     settled: Iterable[int],
     how: str,
+    taken_over: Sequence[tuple[Document, Found]] = (),
 ) -> None:
     """Bindings, outcomes and the settling of their rows: one transaction, before anything else can fail."""
     now, ids = cycle.now(), list(settled)
@@ -493,6 +497,7 @@ def _commit(
         return
     with cycle.doors.audit.transaction(cycle.lease) as connection:
         requests.bind_in(connection, bindings, False, now)
+        requests.bind_in(connection, taken_over, True, now)
         requests.settle_in(connection, request, ids, how, now)
         if results:
             runs.record_in(connection, cycle.run_id, results, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from deployments.sandbox.wire import Request
 from tests.worlds import LOST, World
 
 
@@ -316,3 +318,128 @@ def test_routing_changed_after_posting_is_held_with_both_places(tmp_path: Path) 
     told = held(both, "organisation_changed")
     assert "Sydney" in told["message"] and "Perth" in told["message"]
     assert both.invoices("Perth") == {}
+
+
+# What people do in ConnectWise
+
+
+def test_reopened_and_closed_again_with_an_edit(world: World) -> None:
+    number, _ = posted(world)
+    world.later().connectwise.reopen_invoice(number)
+    assert world.outcomes(world.cycle()) == {"40001": "deferred: waits_for_close"}
+    edit(world, number, invoiceHours=3)
+    assert world.outcomes(world.cycle()) == {"40001": "deferred: waits_for_close"}
+    world.later().connectwise.close_invoice(number)
+    assert world.outcomes(world.cycle()) == {"40001": "updated"}
+    assert world.invoices()["40001"]["Total"] == Decimal("495.00")
+
+
+def test_batching_in_connectwise_is_no_edit(world: World) -> None:
+    """Batched, unbatched, batched again: the record moves, the document does not."""
+    number, _ = posted(world)
+    for batch in ({"id": 7, "name": "B-7"}, None, {"id": 7, "name": "B-7"}):
+        world.later().connectwise.edit_invoice(number, glBatch=batch)
+        with world.watching() as seen:
+            world.cycle()
+        assert "POST /Invoices" not in seen.xero
+    assert world.exceptions() == []
+
+
+@pytest.mark.parametrize("bumps", [True, False])
+def test_an_edited_row_is_followed_whether_or_not_it_bumps_its_invoice(world: World, bumps: bool) -> None:
+    """Where it does not, a forced cycle finds it: nothing of the invoice says that it changed since."""
+    world.connectwise.switches = replace(world.connectwise.switches, child_bumps_parent=bumps)
+    number, _ = posted(world)
+    row = world.connectwise.rows("time", number)[0]["id"]
+    world.later().connectwise.edit_row("time", row, notes="In other words")
+    assert world.cycle().counts.get("updated", 0) == int(bumps)
+    world.later().cycle(force=True)
+    assert line(world)["Description"] == "In other words"
+
+
+def test_an_edit_while_the_cycle_runs_is_left_to_the_next_one(world: World) -> None:
+    number = world.add_invoice("40001")
+
+    def meanwhile(request: Request, _number: int) -> None:
+        if request.method == "PUT":
+            world.clock.advance(seconds=5)
+            world.connectwise.edit_row("time", world.connectwise.rows("time", number)[0]["id"], invoiceHours=3)
+            world.connectwise.edit_invoice(number)
+
+    world.to_xero.plan = meanwhile
+    assert world.outcomes(world.cycle()) == {"40001": "posted"}
+    world.to_xero.plan = lambda _request, _number: None
+    assert world.outcomes(world.later().cycle()) == {"40001": "updated"}
+    assert world.invoices()["40001"]["Total"] == Decimal("495.00")
+
+
+def test_a_total_below_zero_never_becomes_an_edit(world: World) -> None:
+    number, _ = posted(world)
+    edit(world, number, invoiceHours=-1)
+    world.cycle()
+    held(world, "sign_changed")
+    assert world.invoices()["40001"]["Total"] == Decimal("330.00")
+
+
+def test_a_policy_that_skips_zero_totals_does_not_hide_a_posted_invoice(world: World) -> None:
+    world.policy('[sales]\nzero_total = "skip"\n')
+    number, _ = posted(world)
+    edit(world, number, hourlyRate=0)
+    world.cycle()
+    assert "It was posted before" in held(world, "zero_total")["message"]
+
+
+# Entered by hand
+
+
+def by_hand(world: World, amount: str) -> str:
+    """The same invoice, keyed by a bookkeeper in one line of her own."""
+    contact = world.books.contacts.find("name", "acme pty ltd")[0].contact_id
+    made: dict[str, Any] = world.books.enter_invoice(
+        Type="ACCREC",
+        InvoiceNumber="40001",
+        Contact={"ContactID": contact},
+        Date=world.clock().date(),
+        DueDate=world.clock().date(),
+        LineItems=[{"Description": "All of it", "Quantity": 1, "UnitAmount": amount, "AccountCode": "260"}],
+    )
+    return str(made["InvoiceID"])
+
+
+def test_a_document_that_was_taken_over_keeps_her_lines_when_something_else_changes(world: World) -> None:
+    xero_id = by_hand(world, "300")
+    number, _ = posted(world)
+    assert world.invoices()["40001"]["InvoiceID"] == xero_id
+    world.later().connectwise.edit_invoice(number, customerPO="PO-9")
+    assert world.outcomes(world.cycle()) == {"40001": "updated"}
+    assert (world.invoices()["40001"]["Reference"], line(world)["Description"]) == ("PO-9", "All of it")
+    # Which of her lines a changed row would be is not known.
+    edit(world, number, invoiceHours=3)
+    world.cycle()
+    held(world, "edited_in_xero")
+    assert line(world)["AccountCode"] == "260"
+
+
+@pytest.mark.parametrize(("take", "ends"), [("ours", "330.00"), ("theirs", "1098.90")])
+def test_a_document_that_differs_is_taken_over_as_a_person_says(world: World, take: str, ends: str) -> None:
+    xero_id = by_hand(world, "999")
+    posted(world)
+    held(world, "number_conflict")
+    summary = world.later().cycle(take=take)
+    assert not summary.failed
+    assert world.exceptions() == []
+    now = world.invoices()["40001"]
+    assert (now["InvoiceID"], now["Total"]) == (xero_id, Decimal(ends))
+    with world.later().watching() as seen:
+        world.cycle()
+    assert not [call for call in seen.xero if "Invoices" in call]
+
+
+def test_a_word_for_all_counts_only_where_a_person_could_have_seen_it(world: World) -> None:
+    """A conflict that this very cycle finds has been seen by nobody."""
+    number, xero_id = posted(world)
+    world.books.edit(xero_id, LineItems=[line(world) | {"Description": "In her words"}])
+    edit(world, number, notes="In his words")
+    world.cycle(take="ours")
+    held(world, "edited_in_xero")
+    assert line(world)["Description"] == "In her words"
