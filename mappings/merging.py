@@ -220,13 +220,13 @@ class _Merging:
         if clashes and not self.ours_win:
             self.merged.clashes += clashes
             return
-        self.merged.her_tax = any(
-            line.quantity is not None and line.key in pairs and not _same(line.tax_type, pairs[line.key].tax_type)
-            for line in self.new.lines
-        )
         # Lines that nobody edited in ConnectWise are not sent: Xero leaves them as they are (xero.md, 7.3), and so
         # does a write that overtakes a person's.
         if not clashes and not self._lines_changed() and "LineAmountTypes" not in body:
+            self.merged.her_tax = any(
+                line.quantity is not None and line.key in pairs and not _same(line.tax_type, pairs[line.key].tax_type)
+                for line in self.new.lines
+            )
             return
         before = {line.key: line for line in self.old.lines} if self.old else {}
         base = {line.id: line for line in self.base.lines}
@@ -332,10 +332,10 @@ class _Merging:
         body["AccountCode"], body["TaxType"] = values["AccountCode"], values["TaxType"]
         if values["ItemCode"] or there.item_code:
             body["ItemCode"] = values["ItemCode"]
-        # With a person's tax type the tax is Xero's to compute, and the document ties out net of tax.
-        if _same(values["TaxType"], line.tax_type) and (
-            line.tax_amount is not None or (old is not None and old.tax_amount is not None)
-        ):
+        if not _same(values["TaxType"], line.tax_type):
+            # A person's tax type: the tax is Xero's to compute, and the document ties out net of tax.
+            self.merged.her_tax = True
+        elif line.tax_amount is not None or (old is not None and old.tax_amount is not None):
             body["TaxAmount"] = line.tax
         body["Tracking"] = [{"Name": name, "Option": option} for name, option in values["Tracking"]]
         return body
