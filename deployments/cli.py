@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from deployments.config import Config
     from flows.checking import Checked
     from flows.family import Summary
-    from mappings.plans import Take
 
 # Prefect is imported inside the commands that need it: it takes seconds, and half of the commands do without.
 
@@ -239,7 +238,7 @@ def sync(
             force=force,
             since=since.date() if since else None,
             allow_many=allow_many,
-            take=cast("Take", take),
+            take=cast("Any", take or "hold"),
             recreate=recreate,
             plan_file=str(plan_file.resolve()) if plan_file else "",
         )

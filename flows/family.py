@@ -54,11 +54,12 @@ class SyncForm(BaseModel):
     since: date | None = Field(
         default=None, title="Since", description="With force: read records dated on or after this day."
     )
-    take: Literal["", "ours", "theirs"] = Field(
-        default="",
+    # No empty choice: the UI's drop-down cannot show one.
+    take: Literal["hold", "ours", "theirs"] = Field(
+        default="hold",
         title="Take",
-        description="Where a person changed Xero as well: ours writes what ConnectWise says, theirs leaves Xero as it "
-        "is. With references: for these; else for all that were held before.",
+        description="Where a person changed Xero as well: hold waits, ours writes what ConnectWise says, theirs leaves "
+        "Xero as it is. With references: for these; else for all that were held before.",
     )
     recreate: bool = Field(
         default=False,
@@ -190,7 +191,7 @@ def _cycle(family: str, form: SyncForm, doors: Doors, run_id: str, say: Callable
         start_date=tables.policy.starts(family, doors.audit.set_up_on),
         forced=form.force or bool(form.references),
         named=bool(form.references),
-        take=form.take,
+        take="" if form.take == "hold" else form.take,
         recreate=form.recreate,
         allow_many=form.allow_many,
         say=say,

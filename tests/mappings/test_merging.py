@@ -25,7 +25,7 @@ LINE = ("Description", "AccountCode", "TaxType", "Tracking")
 
 def answer(document: Document, **changes: Any) -> dict[str, Any]:
     """What Xero has after it took the document, with its own ids."""
-    body = json.loads(json.dumps(document.body(), default=str))
+    body: dict[str, Any] = json.loads(json.dumps(document.body(), default=str))
     lines = [
         line.body()
         | {"LineItemID": f"line-{line.key}", "LineAmount": line.amount, "TaxAmount": line.tax}
