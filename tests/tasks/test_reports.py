@@ -66,7 +66,7 @@ def test_a_plan_is_read_by_what_it_would_do_and_what_it_would_hold() -> None:
     assert (shown["plan"], shown["amount"], shown["what"]) == (
         "update invoice",
         "495.00 AUD",
-        "Total: 330.00 -> 495.00",
+        "Total: 330.00 -> 495.00; Date: (none) -> 2026",
     )
     assert shown["ConnectWise"] == "[open](https://cw.example/invoices/7)"
     assert planned_row({**write, "document": "contact"}, link)["ConnectWise"] is None
