@@ -138,7 +138,8 @@ def test_what_ops_changed_on_the_server_stays(prefect_server: str, place: Place)
                 change("PATCH", f"{each['id']}/schedules/{schedule['id']}", {"active": False})
             else:
                 change("DELETE", f"{each['id']}/schedules/{schedule['id']}")
-        parameters = {"installation": place.name, "params": {"mode": "plan"}}
+        params = {"first": "2026-02-01"} if name == "reconcile" else {"mode": "plan"}
+        parameters = {"installation": place.name, "params": params}
         change("PATCH", each["id"], {"parameters": parameters, "paused": name != "invoices"})
     before = [_ops(each) for each in deployed()]
 
