@@ -25,7 +25,7 @@ from mappings.plans import Create
 from mappings.updates import Update
 from mappings.xero import Document, NewContact, fold, write_json
 from tasks.cycle import Cycle
-from tasks.posting import BATCH, entry_of, rejected_body
+from tasks.posting import BATCH, entry_of, rejected_body, sent
 
 PATH = "Contacts?summarizeErrors=false"
 Request = StoredRequest[NewContact]
@@ -102,24 +102,12 @@ def _attempt(cycle: Cycle, batch: Sequence[NewContact]) -> Made:
         # Another family is making one of them at this very moment.
         return {one.connectwise_id: Hold(Reason.UNSETTLED) for one in batch}
     try:
-        return _answered(cycle, request, _sent(cycle, request))
+        return _answered(cycle, request, sent(cycle, request))
     except BatchRefused:
         _settle(cycle, request, {}, "refused")
         raise
     except FateUnknown:
         return _looked_up(cycle, request)
-
-
-def _sent(cycle: Cycle, request: Request) -> list[Element]:
-    return cycle.doors.xero.write(
-        request.tenant_id,
-        request.method,
-        request.path,
-        request.body,
-        request.idempotency_key,
-        [row.reference for row in request.rows],
-        request.stored_at,
-    )
 
 
 def _answered(cycle: Cycle, request: Request, elements: Sequence[Element]) -> Made:
@@ -161,7 +149,7 @@ def _settle_one(cycle: Cycle, organisation: str, request: Request) -> None:
     cycle.lists.books([organisation])
     try:
         if cycle.now() - request.stored_at < KEY_LASTS:
-            _answered(cycle, request, _sent(cycle, request))
+            _answered(cycle, request, sent(cycle, request))
         else:
             _looked_up(cycle, request)
     except BatchRefused:

@@ -21,6 +21,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from blocks.audit import requests, runs
 from blocks.audit.requests import Occupied, RowOfRequest, StoredRequest
@@ -145,18 +146,23 @@ def _without_occupied(cycle: Cycle, batch: _Batch) -> _Settled:
     return _Settled(told + known, [_Batch(free, batch.rounds, batch.instead)] if free else [])
 
 
+def sent(cycle: Cycle, request: StoredRequest[Any]) -> list[Element]:
+    """Send a stored request, byte for byte. Raises FateUnknown, BatchRefused, LimitReached."""
+    return cycle.doors.xero.write(
+        request.tenant_id,
+        request.method,
+        request.path,
+        request.body,
+        request.idempotency_key,
+        [row.reference for row in request.rows],
+        request.stored_at,
+    )
+
+
 def _send(cycle: Cycle, request: Request, rounds: int) -> _Settled:
     """Send a stored request and take in its answer, whatever it is: the table at the head of this file."""
     try:
-        elements = cycle.doors.xero.write(
-            request.tenant_id,
-            request.method,
-            request.path,
-            request.body,
-            request.idempotency_key,
-            [row.reference for row in request.rows],
-            request.stored_at,
-        )
+        elements = sent(cycle, request)
     except BatchRefused as refused:
         return _refused(cycle, request, refused.words, rounds)
     except FateUnknown as unknown:

@@ -33,6 +33,7 @@ from tasks.posting import (
     put_off,
     rejected,
     rejected_body,
+    sent,
 )
 
 Request = StoredRequest[Document]
@@ -99,15 +100,7 @@ def _attempt(cycle: Cycle, batch: _Batch) -> _Ended:
     except Occupied:
         return _without_occupied(cycle, batch)
     try:
-        answer = cycle.doors.xero.write(
-            request.tenant_id,
-            request.method,
-            request.path,
-            request.body,
-            request.idempotency_key,
-            [row.reference for row in request.rows],
-            request.stored_at,
-        )
+        answer = sent(cycle, request)
     except BatchRefused as refused:
         return _refused(cycle, request, batch, refused.words)
     except FateUnknown as unknown:
