@@ -28,7 +28,7 @@ PAGE = "{% if flow_run|ui_url %}\n\nThe run: {{ flow_run|ui_url }}{% endif %}"
 
 
 def mailed_automations(installation: str, mail: UUID, deployments: Sequence[UUID]) -> list[Automation]:
-    """Both automations, for runs of these deployments only: whatever else the server runs is not ours to tell of."""
+    """The automations, for runs of these deployments only: whatever else the server runs is not ours to tell of."""
     ours: Any = {
         "prefect.resource.role": "deployment",
         "prefect.resource.id": sorted(f"prefect.deployment.{each}" for each in deployments),
@@ -52,6 +52,25 @@ def mailed_automations(installation: str, mail: UUID, deployments: Sequence[UUID
                     "{{ flow_run.state.message or 'No reason was given.' }}\n\n"
                     "Nothing is lost: the next cycle goes on where this one stopped. If that one fails too, do what "
                     f"the message says.{PAGE}",
+                )
+            ],
+        ),
+        Automation(
+            name=f"tieout {installation}: mail about plans that wait for approval",
+            description="A cycle that waits for a person to approve its plan is told by mail.",
+            trigger=EventTrigger(
+                expect={"prefect.flow-run.Suspended"},
+                match_related=ours,
+                posture=Posture.Reactive,
+                **each_run,
+            ),
+            actions=[
+                SendNotification(
+                    block_document_id=mail,
+                    subject=f"tieout: {RUN} waits for your approval",
+                    body=f"The run {RUN} has made a plan and writes nothing before somebody approves it, as [approval] "
+                    "in policy.toml says. Its artifacts show each write; Resume opens the form. Without an answer "
+                    f"within a day nothing is written.{PAGE}",
                 )
             ],
         ),

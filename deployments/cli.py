@@ -203,10 +203,15 @@ def sync(
     recreate: Annotated[
         bool, typer.Option("--recreate", help="Post documents again that somebody removed in Xero.")
     ] = False,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Compare both sides since the start date, whatever has changed.")
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """One cycle now, in the foreground, as a Prefect flow run."""
+    if sweep and (reference or since or plan_file):
+        fail("--sweep is of everything; leave --reference, --since and --plan away.", 2)
     if reference and families is not None and len(families) != 1:
         fail("--reference needs one family.", 2)
     if plan_file is not None and (reference or force or since):
@@ -240,6 +245,7 @@ def sync(
             allow_many=allow_many,
             take=cast("Any", take or "hold"),
             recreate=recreate,
+            sweep=sweep,
             plan_file=str(plan_file.resolve()) if plan_file else "",
         )
         with progress(quiet=json):

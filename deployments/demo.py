@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from deployments import server
-from deployments.printing import exceptions, out
+from deployments.printing import counted, exceptions, out, plan
 from deployments.sandbox.connectwise import SimulatedConnectWise
 from deployments.sandbox.scenarios import Scenario, load
 from deployments.sandbox.server import serve
 from deployments.sandbox.server import serve_forever as serve_sandbox
 from deployments.sandbox.xero import Limits, SimulatedXero
+from mappings.outcomes import Outcome
 
 
 def run_sandbox(connectwise_port: int, xero_port: int, scenario: str) -> None:
@@ -53,6 +55,9 @@ def run_demo(keep: bool) -> int:
         except KeyboardInterrupt:
             console.print("Stopped.")
             return 130
+        except Untrue as problem:
+            console.print(f"[red]{escape(str(problem))}[/red]", soft_wrap=True)
+            return 1
 
 
 def _tell(
@@ -79,53 +84,10 @@ def _tell(
         f"{len(story.troubles)} of the invoices have something the matter with them."
     )
     server.wait_until_it_answers(prefect, log, say=lambda text: console.print(f"[dim]{text}[/dim]"))
-    console.print(f"Prefect server: {server.ui_url()}\n")
+    console.print(f"Prefect server: {server.ui_url()}")
 
-    _step(console, "tieout setup", "saves the blocks, registers the deployments with their first schedules")
-    _tieout(console, config, "setup")
-
-    _step(console, "tieout sync", "the first cycle: everything since the start date")
-    first = _sync(console, config)
-    console.print()
-    exceptions(console, first["exceptions"])
-    told = {f"{each['reference']} ({each['reason']})" for each in first["exceptions"]}
-    wrong = _unlike("held", told, {f"{number} ({reason})" for number, reason in story.expected.items()})
-
-    _step(
-        console,
-        "tieout sync",
-        "once more, nothing changed: one read in ConnectWise, and Xero is asked only for what a held record waits for",
-    )
-    _sync(console, config)
-
-    held = {each["reference"] for each in first["exceptions"]}
-    by_table = [cure for cure in story.cures if cure.number in held and cure.where == "tables"]
-    elsewhere = [cure for cure in story.cures if cure.number in held and cure.where != "tables"]
-
-    _step(console, "the bookkeeper", "fills in what the tables lack")
-    for cure in by_table:
-        console.print(f"  {cure.number}: {escape(cure.says)}")
-        console.print(f"         {escape(cure.file)}: {escape(cure.line)}", style="green", soft_wrap=True)
-        cure.apply(tables)
-    _step(console, "tieout sync", f"the next cycle posts those {len(by_table)} and touches nothing else")
-    before = _numbers(story, xero)
-    _sync(console, config)
-    wrong += _unlike("posted", _numbers(story, xero) - before, {cure.number for cure in by_table})
-
-    # Somebody has not got round to it yet: the end shows what waits, and what to do about it.
-    *cured, left = elsewhere
-    _step(console, "everybody else", "puts right what they can, in ConnectWise and in Xero")
-    for cure in cured:
-        console.print(f"  {cure.number}: {escape(cure.says)}")
-        cure.apply(tables)
-    _step(console, "tieout sync", "and the cycle after that posts these")
-    last = _sync(console, config)
-    console.print()
-    exceptions(console, last["exceptions"])
-
-    console.print("\n[bold]Where everything ended[/bold]")
-    _books(console, story, xero)
-    wrong += _unlike("held at the end", {each["reference"] for each in last["exceptions"]}, {left.number})
+    stage = _Stage(console, config, tables, story, xero)
+    wrong = [*_first_act(stage), *_second_act(stage)]
     wrong += _doubled(story, xero)
     for words in wrong:
         console.print(f"[red]{escape(words)}[/red]")
@@ -146,6 +108,105 @@ def _tell(
     else:
         console.print("The server is stopped now; `tieout demo --keep` leaves it up to look around.")
     return 1 if wrong else 0
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Where the story is played: the installation, and what its own claims are checked against."""
+
+    console: Console
+    config: Path
+    tables: Path
+    story: Scenario
+    xero: SimulatedXero
+
+
+def _first_act(stage: _Stage) -> list[str]:
+    """Posting: what goes through, what is held and why, and what people do about that. Gives what is untrue of it."""
+    console, story = stage.console, stage.story
+    _step(console, "tieout setup", "saves the blocks, registers the deployments with their first schedules")
+    _tieout(stage, "setup")
+
+    _step(console, "tieout sync", "the first cycle: everything since the start date")
+    first = _sync(stage)
+    console.print()
+    exceptions(console, first["exceptions"])
+    told = {f"{each['reference']} ({each['reason']})" for each in first["exceptions"]}
+    wrong = _unlike("held", told, {f"{number} ({reason})" for number, reason in story.expected.items()})
+
+    _step(
+        console,
+        "tieout sync",
+        "once more, nothing changed: one read in ConnectWise, and Xero is asked only for what a held record waits for",
+    )
+    again = _sync(stage)
+    wrong += _unlike_counts(again, posted=0, updated=0, connectwise=1)
+
+    held = {each["reference"] for each in first["exceptions"]}
+    cures = [cure for cure in story.cures if cure.number in held]
+    for who, what, of_these, then in (
+        ("the bookkeeper", "pastes what the tables lack", "tables", "the next cycle posts those, and nothing else"),
+        ("colleagues", "put right the rest, in ConnectWise and in Xero", "", "the cycle after that posts these"),
+    ):
+        _step(console, who, what)
+        chosen = [cure for cure in cures if (cure.where == "tables") == bool(of_these)]
+        for cure in chosen:
+            if cure.file:
+                console.print(f"  {cure.number}  {cure.file}: [green]{escape(cure.line)}[/green]", soft_wrap=True)
+            else:
+                console.print(f"  {cure.number}  {escape(cure.says)}")
+            cure.apply(stage.tables)
+        before = _numbers(stage)
+        _step(console, "tieout sync", then)
+        last = _sync(stage)
+        # Whoever cured a number by another one posts that.
+        wrong += _unlike_counts(last, posted=len(chosen), updated=0)
+        if of_these:
+            wrong += _unlike("posted", _numbers(stage) - before, {cure.number for cure in chosen})
+    console.print("Nothing is held any more.")
+    return wrong + _unlike("held after the first act", {each["reference"] for each in last["exceptions"]}, set())
+
+
+def _second_act(stage: _Stage) -> list[str]:
+    """What was posted changes: what follows, what stays a person's, and what is refused. Gives what is untrue of it."""
+    console, edits = stage.console, stage.story.edits
+    follow = {edit.number for edit in edits if not edit.held}
+    _step(console, "time goes by", "and three invoices change after they were posted")
+    for edit in edits:
+        console.print(f"  {edit.number}  {escape(edit.says)}")
+        edit.act()
+
+    _step(console, "tieout plan", "what the next cycle would do about it, field by field: old -> new")
+    before = _snapshot(stage)
+    planned = json.loads(_run(stage, "plan", "--json"))
+    plan(console, planned)
+    wrong = [] if _snapshot(stage) == before else ["the plan was to write nothing, and something was written"]
+    updates = {each["reference"] for each in planned["writes"] if each["action"] == "update"}
+    wrong += _unlike("planned as an update", updates, follow)
+    wrong += _unlike("planned otherwise", {each["reference"] for each in planned["writes"]} - updates, set())
+
+    _step(console, "tieout sync", "writes exactly that")
+    told = _sync(stage)
+    wrong += _unlike_counts(told, posted=0, updated=len(follow))
+    for edit in edits:
+        console.print(f"  {edit.number}  {edit.document()['Total']:,.2f} in Xero: {escape(edit.ends)}")
+        wrong += [] if edit.stands_so else [f"{edit.number} is not as it was to be in Xero"]
+    found = {each["reference"]: each for each in told["exceptions"]}
+    wrong += _unlike(
+        "held at the end",
+        {f"{number} ({each['reason']})" for number, each in found.items()},
+        {f"{edit.number} ({edit.held})" for edit in edits if edit.held},
+    )
+    for edit in edits:
+        said = " ".join(found[edit.number][name] for name in ("message", "fix")) if edit.number in found else ""
+        wrong += [f"{edit.number} was to be held with the words {words!r}" for words in edit.words if words not in said]
+
+    _step(console, "tieout reconcile", "both systems read anew; every difference has to have a name")
+    try:
+        _tieout(stage, "reconcile", may_end_with=(0,))
+    except Untrue as problem:
+        wrong.append(f"the books were to tie out: {problem}")
+    return wrong
 
 
 def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
@@ -184,52 +245,58 @@ def _step(console: Console, command: str, what: str) -> None:
     console.print(f"\n[bold]{command}[/bold]  [dim]{what}[/dim]")
 
 
-def _tieout(console: Console, config: Path, *words: str) -> None:
-    """Run a command as a user would; what it prints is part of the story."""
+class Untrue(Exception):
+    """A command of the story ended as it was not meant to."""
+
+
+def _run(stage: _Stage, *words: str, may_end_with: Collection[int] = (0, 3)) -> str:
+    """Run a command as a user would, and give what it printed. Raises Untrue."""
     done = subprocess.run(  # noqa: S603  (our own interpreter and constant words)
-        [sys.executable, "-m", "deployments.cli", *words, "--config", str(config)],
+        [sys.executable, "-m", "deployments.cli", *words, "--config", str(stage.config)],
         env=server.environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
-    console.print(escape(done.stdout.rstrip()))
-    if done.returncode not in (0, 3):
-        raise SystemExit(f"{' '.join(words)} ended with {done.returncode}: {done.stderr.strip()}")
+    if done.returncode not in may_end_with:
+        said = (done.stderr or done.stdout).strip()
+        raise Untrue(f"{' '.join(words)} ended with {done.returncode}: {said}")
+    return done.stdout
 
 
-def _sync(console: Console, config: Path) -> dict[str, Any]:
-    import json
+def _tieout(stage: _Stage, *words: str, may_end_with: Collection[int] = (0, 3)) -> None:
+    """Run a command whose own words are part of the story."""
+    stage.console.print(escape(_run(stage, *words, may_end_with=may_end_with).rstrip()), soft_wrap=True)
 
-    from deployments.printing import families
 
-    done = subprocess.run(  # noqa: S603  (our own interpreter and constant words)
-        [sys.executable, "-m", "deployments.cli", "sync", "--json", "--config", str(config)],
-        env=server.environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode not in (0, 3):
-        raise SystemExit(f"sync ended with {done.returncode}: {done.stderr.strip()}")
-    told: dict[str, Any] = json.loads(done.stdout)
-    families(console, told["families"])
+def _sync(stage: _Stage) -> dict[str, Any]:
+    """One cycle; told in a sentence."""
+    told: dict[str, Any] = json.loads(_run(stage, "sync", "--json"))
+    for row in told["families"]:
+        ended = ", ".join(f"{row[outcome]} {outcome}" for outcome in Outcome if row[outcome])
+        calls = row["calls"]
+        stage.console.print(
+            f"{row['read']} {row['family']} read: {ended}. "
+            f"[dim]{counted(calls['connectwise'], 'call')} to ConnectWise, {calls['xero']} to Xero.[/dim]"
+        )
     return told
 
 
-def _books(console: Console, story: Scenario, xero: SimulatedXero) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in ("Xero organisation", "invoices", "total"):
-        table.add_column(name, justify="left" if name == "Xero organisation" else "right")
-    for name, tenant in story.organisations.items():
-        documents = xero.organisations[tenant].invoices(type="ACCREC")
-        money: dict[str, Any] = {}
-        for document in documents:
-            currency = document["CurrencyCode"]
-            money[currency] = money.get(currency, 0) + document["Total"]
-        sums = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in sorted(money.items()))
-        table.add_row(name, str(len(documents)), sums)
-    console.print(table)
-
-
-def _numbers(story: Scenario, xero: SimulatedXero) -> set[str]:
+def _numbers(stage: _Stage) -> set[str]:
     """The numbers of all sales invoices in Xero."""
-    books = (xero.organisations[tenant] for tenant in story.organisations.values())
+    books = (stage.xero.organisations[tenant] for tenant in stage.story.organisations.values())
     return {each["InvoiceNumber"] for one in books for each in one.invoices(type="ACCREC")}
+
+
+def _snapshot(stage: _Stage) -> list[Any]:
+    """All that is in Xero."""
+    return [stage.xero.organisations[tenant].snapshot() for tenant in stage.story.organisations.values()]
+
+
+def _unlike_counts(told: Mapping[str, Any], connectwise: int | None = None, **counts: int) -> list[str]:
+    """What differs from the counts that a cycle was meant to end with, and from its calls to ConnectWise."""
+    (row,) = told["families"]
+    found = {name: row[name] for name in counts}
+    if connectwise is not None:
+        counts["calls to ConnectWise"], found["calls to ConnectWise"] = connectwise, row["calls"]["connectwise"]
+    return [f"{name} was to be {counts[name]}, and is {found[name]}" for name in counts if found[name] != counts[name]]
 
 
 def _unlike(what: str, found: set[str], expected: set[str]) -> list[str]:

@@ -132,7 +132,7 @@ def _indented(text: str) -> str:
 
 
 def plan(console: Console, given: Mapping[str, Any]) -> None:
-    """The dry run: every write, the money per account, and what would be held."""
+    """The dry run: every write, edits field by field, the money per account, and what would be held."""
     table = Table(box=None, pad_edge=False)
     for name in ("action", "document", "reference", "organisation", "total"):
         table.add_column(name, justify="right" if name == "total" else "left")
@@ -143,16 +143,20 @@ def plan(console: Console, given: Mapping[str, Any]) -> None:
         )  # fmt: skip
     if given["writes"]:
         console.print(table)
+        for write in given["writes"]:
+            _changes(console, write)
         accounts = Table(box=None, pad_edge=False)
         for name in ("organisation", "account", "net", "tax"):
             accounts.add_column(name, justify="right" if name in ("net", "tax") else "left")
         for row in given["accounts"]:
             accounts.add_row(escape(row["organisation"]), row["account_code"], row["net"], row["tax"])
-        console.print(accounts)
-        for write in given["writes"]:
-            _changes(console, write)
+        if given["accounts"]:
+            console.print()
+            console.print(accounts)
+        console.print()
         for each in given["calls"]:
-            console.print(f"{escape(each['organisation'])}: {each['writes']} writes and {each['reads']} reads of Xero.")
+            told = f"{counted(each['writes'], 'write')} to and {counted(each['reads'], 'read')} of Xero."
+            console.print(f"{escape(each['organisation'])}: {told}")
     console.print(
         f"{len(given['writes'])} to write, {given['unchanged']} unchanged, {len(given['holds'])} would be held. "
         f"Plan {given['plan_id'][:12]}; nothing was written."
@@ -163,17 +167,23 @@ def plan(console: Console, given: Mapping[str, Any]) -> None:
             "`tieout sync --plan FILE` or --allow-many releases them."
         )
     if given["holds"]:
+        console.print()
         exceptions(console, given["holds"])
 
 
 def _changes(console: Console, write: Mapping[str, Any]) -> None:
-    """What an edit changes, field by field; a new document is all new."""
+    """What an edit changes, field by field, and what stays as a person made it; a new document is all new."""
     if write["action"] != "update":
         return
     console.print(f"\n[bold]{escape(write['reference'])}[/bold]  [dim]{escape(write['organisation'])}[/dim]")
     for field in write["fields"]:
-        told = f"{field['name']}: {field['from'] or '(none)'} -> {field['to'] or '(none)'}"
-        console.print(f"  {' '.join(told.split())}", markup=False, soft_wrap=True)
+        console.print(f"  {_field(field)}", markup=False, soft_wrap=True)
+    for field in write["kept"]:
+        console.print(f"  stays as changed in Xero: {_field(field)}", markup=False, soft_wrap=True, style="dim")
+
+
+def _field(field: Mapping[str, Any]) -> str:
+    return " ".join(f"{field['name']}: {field['from'] or '(none)'} -> {field['to'] or '(none)'}".split())
 
 
 def check(console: Console, checked: Checked) -> None:
@@ -189,12 +199,12 @@ def check(console: Console, checked: Checked) -> None:
         console.print()
     problems = sum(each.severity is Severity.PROBLEM for each in checked.findings)
     notes = len(checked.findings) - problems
-    console.print(f"Rows: {_counted(problems, 'problem')}, {_counted(notes, 'note')}.")
-    looked = f"{_counted(checked.records, 'record')} dated {checked.since} or later"
+    console.print(f"Rows: {counted(problems, 'problem')}, {counted(notes, 'note')}.")
+    looked = f"{counted(checked.records, 'record')} dated {checked.since} or later"
     if not checked.uncovered:
         console.print(f"Coverage: {looked}, every value covered.")
         return
-    console.print(f"Coverage: {looked}, {_counted(len(checked.uncovered), 'value')} not covered.")
+    console.print(f"Coverage: {looked}, {counted(len(checked.uncovered), 'value')} not covered.")
     for value in checked.uncovered:
         _uncovered(console, value)
     console.print("\n`tieout mappings suggest` shows the lines to paste, filled in as far as the names in Xero allow.")
@@ -210,13 +220,13 @@ def _uncovered(console: Console, given: Uncovered) -> None:
 def _waiting(given: Uncovered) -> str:
     """What waits for a value: 'Sydney · missing_account · 2 records · 93.06 AUD'."""
     money = " + ".join(f"{plain(amount)} {currency}".strip() for currency, amount in given.amounts.items())
-    return " · ".join(filter(None, [given.organisation, given.reason.value, _counted(given.records, "record"), money]))
+    return " · ".join(filter(None, [given.organisation, given.reason.value, counted(given.records, "record"), money]))
 
 
 def suggestions(console: Console, checked: Checked) -> None:
     """Lines to paste, a block per file that can be copied as it stands, and below it what each of them is about."""
     if not checked.uncovered:
-        console.print(f"{_counted(checked.records, 'record')}, every value covered: nothing to paste.")
+        console.print(f"{counted(checked.records, 'record')}, every value covered: nothing to paste.")
         return
     for file, found in groupby(sorted(checked.suggestions, key=lambda one: one.file), key=lambda one: one.file):
         by_line: dict[str, list[Suggestion]] = {}
@@ -239,7 +249,7 @@ def _suggested(console: Console, alike: Sequence[Suggestion]) -> None:
     for each in alike[:MOST_VALUES]:
         console.print(f"  {escape(each.uncovered.value or '(blank)')}  [dim]{escape(_waiting(each.uncovered))}[/dim]")
     if len(alike) > MOST_VALUES:
-        console.print(f"  and {_counted(len(alike) - MOST_VALUES, 'more value')}")
+        console.print(f"  and {counted(len(alike) - MOST_VALUES, 'more value')}")
     nearest = "; ".join(f"{one.name} {one.score}" for one in alike[0].candidates)
     if nearest:
         console.print(f"    nearest in Xero (of 100): {nearest}", markup=False, soft_wrap=True)
@@ -300,7 +310,8 @@ def _uncovered_as_json(given: Uncovered) -> dict[str, Any]:
     }
 
 
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """'1 call', '2 calls'."""
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 

@@ -11,6 +11,7 @@ checked before the watermark moves.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,16 +26,16 @@ from blocks.audit import watermarks as watermark_rows
 from blocks.audit.runs import Result, Standing
 from blocks.audit.watermarks import Watermark, WatermarkMoved
 from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
-from flows import updates
+from flows import creates, sweeping, updates
 from flows.planning import digest_of
-from mappings.connectwise import Invoice, SourceInvoice
+from flows.sweeping import Listed, Steps
+from mappings.connectwise import Invoice, SourceInvoice, describe
 from mappings.invoices import is_credit, organisation_of, starts_too_early
-from mappings.merging import LastWrite
-from mappings.outcomes import SAID_OF_POSTED, WAITING, Hold, Outcome, Reason, XeroList
+from mappings.outcomes import MISSING, SAID_OF_POSTED, WAITING, Hold, Outcome, Reason, XeroList
 from mappings.plans import Adopt, Create, Unchanged
 from mappings.related import for_mapping, for_routing
 from mappings.surroundings import Surroundings
-from mappings.updates import Settled, Update, decide_update
+from mappings.updates import Settled, Update
 from mappings.xero import Document
 from tasks import posting
 from tasks import updates as updating
@@ -64,7 +65,9 @@ ONE_BY_ONE = 100
 MAP_CHUNK = 250
 WAITING_PAGE = 500
 CALLS_PER_TASK_AFTER = 8
-"""After so many full pages a load task carries all calls of a page: a flow run stays below 1,000 task runs."""
+"""After so many full pages a load task carries several calls: a flow run stays below 1,000 task runs."""
+AT_ONCE = 5
+"""Load tasks at once: as many calls as Xero takes at once."""
 DETAIL_CHUNK = 1000
 Action = Adopt | Create | Hold | Settled | Unchanged | Update
 WAITS_ON_A_DOCUMENT = (Reason.NUMBER_CONFLICT, Reason.ADOPTED_DIFFERS)
@@ -73,16 +76,25 @@ WAITS_ON_A_DOCUMENT = (Reason.NUMBER_CONFLICT, Reason.ADOPTED_DIFFERS)
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a cycle is asked to look at: nothing special (the window), some references or ids, or all since a date."""
+    """What a cycle is asked to look at: nothing special (the window), some references or ids, or all since a date.
+
+    `sweep`: everything since the start date, and both sides compared.
+    """
 
     references: Sequence[str] = ()
     force: bool = False
     since: date | None = None
     ids: Sequence[int] | None = None
+    sweep: bool = False
 
     @property
     def special(self) -> bool:
         """True when the watermark is neither used nor moved."""
+        return self.forced or self.sweep
+
+    @property
+    def forced(self) -> bool:
+        """True when records are looked at again that are as they were."""
         return self.named or self.force or self.since is not None
 
     @property
@@ -101,22 +113,29 @@ class OutcomesMissing(CannotGoOn):
 
 def run_cycle(cycle: Cycle, calls: Calls, selection: Selection) -> None:
     """Carry out one cycle. Raises CannotGoOn, LeaseLost, AuditUnusable, each a sentence; nothing is half-written."""
-    named = _named(cycle, selection)
+    named, accepted = _named(cycle, selection)
     if cycle.writing:
         _settle_earlier(cycle)
+    sweeping.accept(cycle, accepted)
     seen = watermark_rows.read(cycle.doors.audit, cycle.family)
+    listed = Listed() if selection.sweep else None
     highest: datetime | None = None
     began: datetime | None = None
     for number, (headers, at, last_page) in enumerate(_pages(cycle, calls, selection, named, seen)):
         began = began or at
-        sifted = _sift(cycle, headers, forced=selection.special)
+        sifted = _sift(cycle, headers, selection.forced, listed)
         highest = max((time for time in (highest, sifted.newest) if time is not None), default=None)
         few = number == 0 and last_page and len(sifted.todo) <= ONE_BY_ONE
         whole = _with_lines(cycle, calls, sifted.todo)
         _carry(cycle, calls, whole, sifted.standings, few, number >= CALLS_PER_TASK_AFTER)
+    _create_rest(cycle, calls)
+    if listed is not None:
+        sweeping.sweep(cycle, listed, Steps(partial(_take_up, cycle, calls), partial(_whole, cycle, calls)))
+        _create_rest(cycle, calls)
     if not selection.named:
         _take_up_waiting(cycle, calls)
-        _take_up_differing(cycle)
+        _take_up_differing(cycle, calls)
+    _create_rest(cycle, calls)
     cycle.entries = {entry.connectwise_id: entry for entry, _ in cycle.pending}
     _load(cycle, calls, update_invoices, [edit for _, edit in cycle.pending], posting.BATCH)
     cycle.entries = {}
@@ -147,10 +166,14 @@ def _settle_earlier(cycle: Cycle) -> None:
 # Extract
 
 
-def _named(cycle: Cycle, selection: Selection) -> list[dict[str, Any]]:
-    """The raw headers of the references that were asked for. Raises UnknownReference before anything is done."""
+def _named(cycle: Cycle, selection: Selection) -> tuple[list[dict[str, Any]], list[Standing]]:
+    """The raw headers of the references that were asked for. Raises UnknownReference before anything is done.
+
+    With those of which ConnectWise shows nothing, and a person says that their documents stay as they are.
+    """
     client = cycle.doors.connectwise
     found: dict[int, dict[str, Any]] = {}
+    accepted: list[Standing] = []
     if selection.ids:
         found.update({record["id"]: record for record in client.invoices_by_id(selection.ids)})
     for reference in selection.references:
@@ -159,12 +182,14 @@ def _named(cycle: Cycle, selection: Selection) -> list[dict[str, Any]]:
             records = client.invoices_by_id([int(text[3:])])
         else:
             records = client.invoices_by_number(text)
-        if not records:
+        missing = [] if records or cycle.take != "theirs" else runs.missing(cycle.doors.audit, cycle.family, text)
+        if not records and not missing:
             raise UnknownReference(
                 f"ConnectWise has no invoice {reference!r} (or the API member may not see it); nothing was done."
             )
+        accepted += missing
         found.update({record["id"]: record for record in records})
-    return list(found.values())
+    return list(found.values()), accepted
 
 
 def _pages(
@@ -197,17 +222,24 @@ class _Sifted:
     newest: datetime | None
 
 
-def _sift(cycle: Cycle, headers: Sequence[dict[str, Any]], forced: bool) -> _Sifted:
-    """Decide by the header alone what needs no more reading, and record it; the rest goes on."""
+def _sift(cycle: Cycle, headers: Sequence[dict[str, Any]], forced: bool, listed: Listed | None = None) -> _Sifted:
+    """Decide by the header alone what needs no more reading, and record it; the rest goes on.
+
+    A sweep (`listed`) notes what it sees, and counts what is as it was without a row for each.
+    """
     cycle.counts["read"] += len(headers)
     entries: list[Entry] = []
     results: list[Result] = []
+    as_before: list[Result] = []
     for raw in headers:
         found = header_of(raw)
         if isinstance(found, tuple):
             results.append(cycle.hold(*found))
         else:
             entries.append(found)
+    if listed is not None:
+        listed.ids |= {number for raw in headers if (number := describe(raw)[0]) is not None}
+        listed.locations |= {entry.header.at_location for entry in entries if entry.header is not None}
     ids = [entry.connectwise_id for entry in entries]
     standings = runs.standings(cycle.doors.audit, cycle.family, ids)
     bound = requests.bound(cycle.doors.audit, cycle.family, ids)
@@ -215,22 +247,27 @@ def _sift(cycle: Cycle, headers: Sequence[dict[str, Any]], forced: bool) -> _Sif
     for entry in entries:
         standing = standings.get(entry.connectwise_id)
         known = bound.get(entry.connectwise_id)
-        if standing is None or standing.seen != entry.seen or forced:
+        if standing is None or standing.seen != entry.seen or standing.reason in MISSING or forced:
             early = _by_header(cycle, entry, known is not None)
         elif standing.outcome in WAITING or standing.reason in SAID_OF_POSTED:
             # Unfinished, and in ConnectWise as it was: taken up with all the others like it, from its copy.
             cycle.counts["read"] -= 1
             continue
-        elif known is not None:
-            early = cycle.result(entry, Outcome.UNCHANGED, xero_id=known.xero_id, organisation=known.organisation)
         else:
-            # Skipped before; a start date or a policy that was changed since takes `force` to be looked at again.
-            early = cycle.result(entry, Outcome.SKIPPED)
+            # Skipped before: a start date or a policy that was changed since takes `force` to be looked at again.
+            if known is None:
+                early = cycle.result(entry, Outcome.SKIPPED)
+            else:
+                early = cycle.result(entry, Outcome.UNCHANGED, xero_id=known.xero_id, organisation=known.organisation)
+            if listed is not None:
+                as_before.append(early)
+                continue
         if early is None:
             todo.append(entry)
         else:
             results.append(early)
     cycle.record(results)
+    cycle.count(as_before)
     changes = [entry.header.info.last_updated for entry in entries if entry.header is not None]
     return _Sifted(todo, standings, max((change for change in changes if change is not None), default=None))
 
@@ -281,6 +318,26 @@ def _with_lines(cycle: Cycle, calls: Calls, entries: Sequence[Entry]) -> list[En
     return whole
 
 
+def _take_up(cycle: Cycle, calls: Calls, headers: Sequence[dict[str, Any]], anew: bool) -> None:
+    """Carry records that a sweep came upon, or that a person wants to be looked at; `anew` also those as before."""
+    if headers:
+        sifted = _sift(cycle, headers, anew)
+        whole = _with_lines(cycle, calls, sifted.todo)
+        _carry(cycle, calls, whole, sifted.standings, len(whole) <= ONE_BY_ONE, False)
+
+
+def _whole(cycle: Cycle, calls: Calls, ids: Sequence[int]) -> list[Entry]:
+    """These records with their lines; what cannot be read of them is recorded."""
+    found = [header_of(raw) for raw in cycle.doors.connectwise.invoices_by_id(ids)]
+    unreadable = [cycle.hold(*each) for each in found if isinstance(each, tuple)]
+    cycle.counts["read"] += len(unreadable)
+    cycle.record(unreadable)
+    entries = [each for each in found if not isinstance(each, tuple)]
+    whole = _with_lines(cycle, calls, entries)
+    cycle.counts["read"] += len(entries) - len(whole)
+    return whole
+
+
 def _take_up_waiting(cycle: Cycle, calls: Calls) -> None:
     """Everything that an earlier cycle left waiting, from its stored copy: no call, unless it waits on Xero."""
     after = -(2**40)
@@ -294,9 +351,9 @@ def _take_up_waiting(cycle: Cycle, calls: Calls) -> None:
         bound = requests.bound(cycle.doors.audit, cycle.family, list(standings))
         todo: list[Entry] = []
         results: list[Result] = []
-        for found in _recalled(cycle, standings):
+        for found in _recalled(cycle, standings, bound):
             if isinstance(found, tuple):
-                results.append(cycle.hold(*found))
+                results.append(cycle.hold(*found, organisation=standings[found[0].connectwise_id].organisation))
                 continue
             early = _by_header(cycle, found, found.connectwise_id in bound)
             if early is None:
@@ -309,7 +366,9 @@ def _take_up_waiting(cycle: Cycle, calls: Calls) -> None:
         _carry(cycle, calls, whole, standings, len(whole) <= ONE_BY_ONE, number >= CALLS_PER_TASK_AFTER)
 
 
-def _recalled(cycle: Cycle, standings: Mapping[int, Standing]) -> Iterator[Entry | tuple[Entry, Hold]]:
+def _recalled(
+    cycle: Cycle, standings: Mapping[int, Standing], bound: Collection[int]
+) -> Iterator[Entry | tuple[Entry, Hold]]:
     """Waiting records from their copies; those of which an interrupted cycle left no copy are read again."""
     bare = [number for number, standing in standings.items() if not standing.copy]
     read = {record["id"]: record for record in cycle.doors.connectwise.invoices_by_id(bare)} if bare else {}
@@ -318,6 +377,16 @@ def _recalled(cycle: Cycle, standings: Mapping[int, Standing]) -> Iterator[Entry
             yield from_copy(standing.copy)
         elif number in read:
             yield header_of(read[number])
+        elif number in bound:
+            # What that means is for the next sweep to say.
+            yield (
+                Entry(number, standing.reference, {}),
+                Hold(
+                    Reason.SOURCE_HIDDEN,
+                    standing.reference,
+                    f"ConnectWise does not show {standing.reference} any more.",
+                ),
+            )
         else:
             yield (
                 Entry(number, standing.reference, {}),
@@ -331,14 +400,17 @@ def _recalled(cycle: Cycle, standings: Mapping[int, Standing]) -> Iterator[Entry
             )
 
 
-def _take_up_differing(cycle: Cycle) -> None:
-    """Posted documents of which something was said: people may have corrected them in Xero since."""
-    standings = runs.differing(cycle.doors.audit, cycle.family, cycle.run_id)
-    entries = [
-        Entry(each.connectwise_id, each.reference, {}, seen=each.seen)
-        for each in standings
+def _take_up_differing(cycle: Cycle, calls: Calls) -> None:
+    """Posted documents of which something was said: people may have corrected them since, or say now what counts."""
+    standings = [
+        each
+        for each in runs.differing(cycle.doors.audit, cycle.family, cycle.run_id)
         if each.connectwise_id not in cycle.dealt_with
     ]
+    decided = [each.connectwise_id for each in standings if updates.is_asked(cycle, each)]
+    if decided:
+        _take_up(cycle, calls, cycle.doors.connectwise.invoices_by_id(decided), True)
+    entries = [Entry.known(each) for each in standings if each.connectwise_id not in decided]
     cycle.counts["read"] += len(entries)
     cycle.record(posting.compare_again(cycle, entries))
 
@@ -382,7 +454,7 @@ def _carry(
     cycle.record([*results, *posting.compare_again(cycle, told_before)])
     if cycle.writing:
         cycle.entries = {entry.connectwise_id: entry for entry in entries}
-        _write(cycle, calls, todo, posting.BATCH * (20 if many else 1))
+        _write(cycle, calls, todo, many)
         cycle.entries = {}
         return
     planned = [action for kind in (Create, Adopt, Settled, Update) for _, action in todo[kind]]
@@ -391,14 +463,42 @@ def _carry(
     cycle.counts["planned"] += len(planned)
 
 
-def _write(cycle: Cycle, calls: Calls, todo: Mapping[type, list[tuple[Entry, Any]]], size: int) -> None:
-    """Carry out what was decided; new documents go out `size` per task."""
+def _write(cycle: Cycle, calls: Calls, todo: Mapping[type, list[tuple[Entry, Any]]], many: bool) -> None:
+    """Carry out what was decided."""
     adoptions: list[Adopt] = [each for _, each in todo[Adopt]]
     cycle.count(posting.adopt(cycle, [each for each in adoptions if not each.overwrite]))
-    edits = [*todo[Update], *_overwrite(cycle, [each for each in adoptions if each.overwrite])]
+    edits = [*todo[Update], *creates.overwrite(cycle, [each for each in adoptions if each.overwrite])]
     cycle.count(updating.settle(cycle, [each for _, each in todo[Settled]]))
-    _load(cycle, calls, load_invoices, [each for _, each in todo[Create]], size)
+    _create(cycle, calls, todo[Create], many)
     _load(cycle, calls, update_invoices, updates.pass_brake(cycle, edits), posting.BATCH)
+
+
+def _create(cycle: Cycle, calls: Calls, new: Sequence[tuple[Entry, Create]], many: bool) -> None:
+    """Write new documents by whole calls. What does not fill one goes out with those of the next page, or at the end:
+
+    else each page would cost a call too many for every organisation, and those count.
+    """
+    groups: dict[str, list[tuple[Entry, Create]]] = defaultdict(list)
+    for entry, each in [*cycle.gathered, *new]:
+        groups[each.document.organisation].append((entry, each))
+    whole: list[tuple[Entry, Create]] = []
+    cycle.gathered = []
+    for group in groups.values():
+        full = len(group) - len(group) % posting.BATCH
+        whole += group[:full]
+        cycle.gathered += group[full:]
+    # Few task runs, but as many at once as there may be calls at once: an answer may take seconds.
+    per_task = math.ceil(len(whole) / posting.BATCH / AT_ONCE) if many else 1
+    cycle.entries |= {entry.connectwise_id: entry for entry, _ in whole}
+    _load(cycle, calls, load_invoices, [each for _, each in whole], posting.BATCH * max(per_task, 1))
+
+
+def _create_rest(cycle: Cycle, calls: Calls) -> None:
+    """Write the new documents that no further page makes a whole call of."""
+    rest, cycle.gathered = cycle.gathered, []
+    cycle.entries = {entry.connectwise_id: entry for entry, _ in rest}
+    _load(cycle, calls, load_invoices, [each for _, each in rest], posting.BATCH)
+    cycle.entries = {}
 
 
 def _load(
@@ -425,34 +525,6 @@ def _approved(cycle: Cycle, action: Action | Result | None) -> Action | Result |
     if cycle.approved.get((document.connectwise_id, document.part)) == digest_of(action):
         return action
     return Hold(Reason.PLAN_MOVED)
-
-
-def _overwrite(cycle: Cycle, adoptions: Sequence[Adopt]) -> list[tuple[Entry, Update]]:
-    """Documents that a person gave over to ConnectWise's version: bound first, then edited like any other."""
-    posting.bind_to_overwrite(cycle, adoptions)
-    ids = [each.document.connectwise_id for each in adoptions]
-    bound = requests.bound(cycle.doors.audit, cycle.family, ids)
-    edits: list[tuple[Entry, Update]] = []
-    for each in adoptions:
-        document = each.document
-        organisation = document.organisation
-        action = decide_update(
-            document,
-            bound[document.connectwise_id],
-            LastWrite(None, each.found, {}),
-            each.found,
-            cycle.tables.policy.decisions(organisation),
-            cycle.lists.books([organisation])[organisation].organisation.lock_date,
-            "ours",
-        )
-        entry = posting.entry_of(cycle, document)
-        if isinstance(action, Update):
-            edits.append((entry, action))
-        elif isinstance(action, Settled):
-            cycle.count(updating.settle(cycle, [action]))
-        else:
-            cycle.record([cycle.hold(entry, action, document)])
-    return edits
 
 
 def _put_off(cycle: Cycle, organisation: str) -> Hold | None:
@@ -578,7 +650,7 @@ def _decided(
         elif number in in_doubt and cycle.writing:
             decided[number] = Hold(Reason.UNSETTLED)
         else:
-            stays = _as_before(cycle, entry, outcome, standing)
+            stays = creates.as_before(cycle, entry, outcome, standing)
             if stays is None:
                 new[outcome.organisation][number] = outcome
             else:
@@ -589,7 +661,8 @@ def _decided(
             for number in documents
             if number in in_doubt or (number in standings and standings[number].reason in WAITS_ON_A_DOCUMENT)
         }
-        step = partial(_decide_new, cycle, organisation, documents, unclear, standings, mapped, decided)
+        remap = partial(_map_again, cycle, mapped)
+        step = partial(creates.decide_new, cycle, organisation, documents, unclear, standings, remap, decided)
         cycle.reach(organisation, step)
     for organisation, documents in sorted(posted.items()):
         entries = {number: mapped[number][0] for number in documents}
@@ -606,97 +679,6 @@ def _map_again(cycle: Cycle, mapped: Mapped, numbers: Sequence[int]) -> dict[int
     again: list[Document | Hold] = map_invoices.fn(batch)
     mapped |= {entry.connectwise_id: (entry, one) for entry, one in zip(entries, again, strict=True)}
     return dict(zip(numbers, again, strict=True))
-
-
-def _as_before(cycle: Cycle, entry: Entry, document: Document, standing: Standing | None) -> Hold | Result | None:
-    """The outcome of a document for which nothing has changed that could give it another one; None: go on.
-
-    A refused document goes out again when something about it changed, when forced, or once a day. One that a person
-    removed in Xero stays removed.
-    """
-    if standing is None or cycle.forced:
-        return None
-    if standing.reason == Reason.REMOVED_IN_XERO and standing.value == document.number and not cycle.recreate:
-        return Hold(Reason.REMOVED_IN_XERO, standing.value, standing.message)
-    if (
-        standing.outcome is Outcome.REJECTED
-        and standing.body == posting.rejected_body(cycle, document)
-        and cycle.now() - standing.tried_at < updates.RESEND_AFTER
-    ):
-        hold = Hold(Reason(standing.reason), standing.value, standing.message)
-        return cycle.result(entry, Outcome.REJECTED, hold, document, body=standing.body, tried_at=standing.tried_at)
-    return None
-
-
-def _decide_new(
-    cycle: Cycle,
-    organisation: str,
-    documents: Mapping[int, Document],
-    unclear: Collection[int],
-    standings: Mapping[int, Standing],
-    mapped: Mapped,
-    decided: dict[int, Action | Result],
-) -> None:
-    """Decide on documents of one organisation that are not bound, in view of what is in Xero already.
-
-    `unclear`: records for which Xero has to be asked. Raises LimitReached, Unreachable; what was decided by then stays
-    decided.
-    """
-    _look_before_first_write(cycle, organisation)
-    linked = requests.found_documents(cycle.doors.audit, cycle.family, list(documents))
-    linked |= {number: cycle.linked[number] for number in documents if number in cycle.linked}
-    # What an earlier cycle found may have been changed or removed since.
-    old = () if cycle.lists.just_searched(organisation, cycle.family) else linked
-    asked = [document for number, document in documents.items() if number in unclear or number in old]
-    there = posting.look(cycle, asked, linked) if asked else {}
-    creates: dict[int, Create] = {}
-    for number, document in documents.items():
-        in_xero = there.get(number) or posting.InXero(linked.get(number, ()))
-        standing = standings.get(number)
-        take = updates.take_for(cycle, standing)
-        action = posting.choose(cycle, document, in_xero, take=take)
-        if isinstance(action, Create) and standing is not None:
-            # A dead document may keep its number or free it. Where trying told already, it is not tried again.
-            buried = posting.choose(cycle, document, in_xero, refused=True)
-            if isinstance(buried, Hold) and buried.message == standing.message:
-                action = buried
-        elif (
-            isinstance(action, Hold) and action.reason is Reason.REMOVED_IN_XERO and updates.recreates(cycle, standing)
-        ):
-            action = Create(document)
-        if isinstance(action, Create):
-            creates[number] = action
-        else:
-            decided[number] = action
-    # Lock dates are people's to change at any time: read once per cycle before anything is written.
-    if creates and cycle.lists.renew(organisation, [XeroList.ORGANISATION]):
-        again = _map_again(cycle, mapped, list(creates))
-        decided |= {number: one if isinstance(one, Hold) else Create(one) for number, one in again.items()}
-    else:
-        decided |= creates
-
-
-def _look_before_first_write(cycle: Cycle, organisation: str) -> None:
-    """Once per organisation: see which documents bear our links already (this audit is new, or another was lost)."""
-    tenant_id = cycle.doors.tenants[organisation]
-    if cycle.lists.was_searched(organisation, cycle.family, cycle.start_date):
-        return
-    cycle.say(f"looking for documents of ours that are in {organisation} already")
-    for page in cycle.doors.xero.sales_since(tenant_id, cycle.start_date):
-        bound = requests.owners(cycle.doors.audit, tenant_id, [document.xero_id for document in page])
-        ours = [
-            (record[1], document)
-            for document in page
-            if document.xero_id not in bound
-            and (record := cycle.doors.site.record_of(document.url)) is not None
-            and record[0] == cycle.family
-        ]
-        if cycle.writing:
-            requests.keep_found(cycle.doors.audit, tenant_id, cycle.family, ours, cycle.lease)
-        else:
-            for number, document in ours:
-                cycle.linked.setdefault(number, []).append(document)
-    cycle.lists.mark_searched(organisation, cycle.family, cycle.start_date)
 
 
 # The end

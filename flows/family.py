@@ -17,7 +17,7 @@ from prefect.utilities.urls import url_for
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import IntegrityError
 
-from blocks.audit import runs
+from blocks.audit import runs, sweeps
 from blocks.audit import watermarks as watermark_rows
 from blocks.audit.database import AuditUnusable, LeaseLost
 from blocks.audit.exchanges import forget_bodies
@@ -25,9 +25,11 @@ from blocks.audit.leases import HeldLease, LeaseTaken, hold
 from blocks.doors import Doors, block_name, load_mail
 from blocks.failures import CannotGoOn, NotConfigured
 from blocks.watermarks import Watermark
+from flows.approval import approved_now, is_first, may_be_asked_for
 from flows.cycle import Selection, run_cycle
 from flows.planning import Approved, approved_writes, compare_plans, plan_of
 from mappings.outcomes import Outcome
+from mappings.policy import Approval
 from tasks.calls import Calls
 from tasks.cycle import Cycle, Mode, SuccessCache
 from tasks.lists import Lists, needed_by
@@ -54,6 +56,11 @@ class SyncForm(BaseModel):
     since: date | None = Field(
         default=None, title="Since", description="With force: read records dated on or after this day."
     )
+    mode: Literal["write", "plan"] = Field(
+        default="write",
+        title="Mode",
+        description="plan: a dry run that writes nothing and shows what would be written.",
+    )
     # No empty choice: the UI's drop-down cannot show one.
     take: Literal["hold", "ours", "theirs"] = Field(
         default="hold",
@@ -71,15 +78,16 @@ class SyncForm(BaseModel):
         title="Allow many",
         description="Release the brake: change as many posted documents as there are, however old.",
     )
+    sweep: bool = Field(
+        default=False,
+        title="Sweep",
+        description="Compare everything since the start date on both sides: what is missing, deleted, or was changed "
+        "in Xero.",
+    )
     plan_file: str = Field(
         default="",
         title="Plan file",
         description="Write exactly what this plan (of `tieout plan --out`, on the worker's own disk) says, or nothing.",
-    )
-    mode: Literal["write", "plan"] = Field(
-        default="write",
-        title="Mode",
-        description="plan: a dry run that writes nothing and shows what would be written.",
     )
 
 
@@ -87,12 +95,18 @@ def run_name(family: str, form: SyncForm | Mapping[str, Any] | None, at: datetim
     """'invoices 2026-03-02 09:00', or the references that were asked for."""
     given = form if isinstance(form, SyncForm) else SyncForm.model_validate(form or {})
     mode = "plan of " if given.mode == "plan" else ""
+    if given.sweep:
+        return f"{mode}sweep of {family} {at:%Y-%m-%d %H:%M}"
     if given.plan_file:
         return f"{family} by plan {given.plan_file.rpartition('/')[2]}"
     if given.references:
         more = " ..." if len(given.references) > 3 else ""
         return f"{mode}{family} {', '.join(given.references[:3])}{more}"
     return f"{mode}{family} {at:%Y-%m-%d %H:%M}"
+
+
+Ask = Callable[[Cycle, Approval], Approved | None]
+"""Has a person approve the plan of a dry run: the writes that may go out, or None where nobody has to."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +149,12 @@ def run_family(
     progress: Callable[[int, int], None] = lambda _done, _known: None,
     wait_seconds: float = 300,
     heartbeat: Callable[..., Any] = hold,
+    ask: Ask | None = None,
 ) -> Summary:
-    """One cycle of a family with everything around it. Never raises for what a sentence can say."""
+    """One cycle of a family with everything around it. Never raises for what a sentence can say.
+
+    `ask`: has a person approve the plan of a dry run first, where policy says so.
+    """
     began = time.monotonic()
     run_id = uuid.uuid4().hex
     doors: Doors | None = None
@@ -145,7 +163,9 @@ def run_family(
         cycle = _cycle(family, form, doors, run_id, say)
         cycle.cache = cache or cycle.cache
         cycle.progress = progress
-        selection = Selection(tuple(form.references), form.force, form.since)
+        if form.sweep and (form.references or form.since or form.plan_file):
+            raise NotConfigured("A sweep is of everything: leave references, since and the plan file empty.")
+        selection = Selection(tuple(form.references), form.force, form.since, sweep=form.sweep)
         if form.plan_file:
             approved = approved_writes(form.plan_file, family)
             selection = Selection(ids=[number for number, _ in approved])
@@ -153,10 +173,16 @@ def run_family(
         if cycle.mode == "plan":
             run_cycle(cycle, calls, selection)
             return _summary(cycle, began, [])
-        what = f"{family} {'of ' + ', '.join(form.references[:3]) if form.references else 'cycle'} {run_id[:8]}"
+        rule = cycle.tables.policy.approval
+        if ask is not None and not form.plan_file and may_be_asked_for(rule, is_first(cycle)):
+            cycle.approved = ask(_rehearsed(family, form, doors, run_id, calls, selection), rule)
+        kind = f"of {', '.join(form.references[:3])}" if form.references else "sweep" if form.sweep else "cycle"
+        what = f"{family} {kind} {run_id[:8]}"
         with heartbeat(doors.audit, f"sync:{family}", what, doors.clock, wait_seconds=wait_seconds, say=say) as lease:
             if form.plan_file:
-                cycle.approved = _still_stands(family, form, doors, run_id, calls, selection, approved)
+                rehearsal = _rehearsed(family, form, doors, run_id, calls, selection, forced=True)
+                compare_plans(approved, rehearsal)
+                cycle.approved = approved
             return _under_lease(cycle, lease, calls, selection, began)
     except (CannotGoOn, AuditUnusable, LeaseTaken, LeaseLost) as error:
         return Summary(
@@ -198,28 +224,23 @@ def _cycle(family: str, form: SyncForm, doors: Doors, run_id: str, say: Callable
     )
 
 
-def _still_stands(
-    family: str,
-    form: SyncForm,
-    doors: Doors,
-    run_id: str,
-    calls: Calls,
-    selection: Selection,
-    approved: Approved,
-) -> Approved:
-    """The approved writes, after a dry run that shows each of them as it was. Raises PlanMoved."""
+def _rehearsed(
+    family: str, form: SyncForm, doors: Doors, run_id: str, calls: Calls, selection: Selection, forced: bool = False
+) -> Cycle:
+    """A dry run of the same, after which it is known what would be written."""
     rehearsal = _cycle(family, form.model_copy(update={"mode": "plan"}), doors, run_id, lambda _text: None)
-    rehearsal.forced = rehearsal.named = True
+    if forced:
+        rehearsal.forced = rehearsal.named = True
     run_cycle(rehearsal, calls, selection)
-    compare_plans(approved, rehearsal)
-    return approved
+    return rehearsal
 
 
 def _under_lease(cycle: Cycle, lease: HeldLease, calls: Calls, selection: Selection, began: float) -> Summary:
     audit = cycle.doors.audit
     cycle.lease = lease
     flow_run = str(runtime.flow_run.id or "")
-    runs.open_run(audit, cycle.run_id, cycle.family, cycle.mode, flow_run, lease.fence, cycle.now())
+    mode = sweeps.MODE if selection.sweep else cycle.mode
+    runs.open_run(audit, cycle.run_id, cycle.family, mode, flow_run, lease.fence, cycle.now())
     try:
         run_cycle(cycle, calls, selection)
     except (CannotGoOn, AuditUnusable, LeaseLost, IntegrityError) as error:
@@ -325,8 +346,14 @@ def in_flow_run(
             apply_reset(doors, installation, family, logger.info)
         return doors
 
+    def ask(rehearsal: Cycle, rule: Approval) -> Approved | None:
+        def show(plan: Mapping[str, Any]) -> None:
+            calls.one(report_plan, PlanReporting(rehearsal.doors, family, plan))
+
+        return approved_now(rehearsal, rule, show)
+
     cache, progress = ResultCache.of_this_run(), Progress(family)
-    summary = run_family(family, form, opened, calls, logger.info, cache=cache, progress=progress.at)
+    summary = run_family(family, form, opened, calls, logger.info, cache=cache, progress=progress.at, ask=ask)
     cycle = summary.cycle
     if cycle is not None and form.mode == "write":
         audit = cycle.doors.audit

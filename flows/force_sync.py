@@ -63,10 +63,14 @@ class ForceSyncForm(SyncForm):
     @property
     def refusal(self) -> str:
         """Why a run would not know what to do, in a sentence; '' when it does."""
-        if self.references and self.force:
+        if self.plan_file:
+            if self.references or self.force or self.sweep:
+                return "The plan says itself which records are meant; leave the other fields alone. Nothing was done."
+            return ""
+        if self.references and (self.force or self.sweep):
             return 'Fill in either "References", or "Everything" and "Since"; nothing was done.'
-        if not self.references and not self.force:
-            return 'Fill in "References", switch on "Everything" or set "Since"; nothing was done.'
+        if not self.references and not self.force and not self.sweep:
+            return 'Fill in "References", switch on "Everything" or "Sweep", or set "Since"; nothing was done.'
         return ""
 
 

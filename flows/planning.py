@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -15,13 +15,19 @@ from blocks.failures import NotConfigured
 from blocks.xero.client import LOOK_UP
 from flows.updates import is_old
 from mappings.connectwise import read_json
+from mappings.merging import FieldChange
 from mappings.money import ZERO, plain
 from mappings.outcomes import Outcome
 from mappings.plans import Adopt, Create, plan_id
 from mappings.posted import Posted
+from mappings.sweeping import Remove
 from mappings.updates import Settled, Update
 from mappings.xero import write_json
 from tasks.cycle import Cycle
+
+Write = Create | Update | Remove
+ACTIONS: dict[type[Write], str] = {Create: "create", Update: "update", Remove: "delete"}
+"""What the plan calls each kind of write."""
 
 
 def plan_of(cycles: Sequence[Cycle]) -> dict[str, Any]:
@@ -30,13 +36,13 @@ def plan_of(cycles: Sequence[Cycle]) -> dict[str, Any]:
     `accounts` is what the writes move: all of a new document, of an edit the difference. `calls` is what they cost of
     Xero's limits, per organisation: a write per 50 new and per 50 edited documents, and a read before the latter.
     """
-    writes = [each for cycle in cycles for each in cycle.planned if isinstance(each, (Create, Update))]
+    writes = [each for cycle in cycles for each in cycle.planned if isinstance(each, (Create, Update, Remove))]
     told = [result for cycle in cycles for result in cycle.told]
     content = {
         "writes": [*_contacts(writes), *map(write_of, writes)],
         "holds": [_hold(result) for result in told if is_exception(result)],
         "unchanged": sum(1 for result in told if result.outcome is Outcome.UNCHANGED)
-        + sum(1 for cycle in cycles for each in cycle.planned if not isinstance(each, (Create, Update))),
+        + sum(1 for cycle in cycles for each in cycle.planned if not isinstance(each, (Create, Update, Remove))),
         "accounts": _accounts(writes),
         "calls": _calls(writes),
         "braked": [each.document.reference for cycle in cycles for each in _braked(cycle)],
@@ -75,11 +81,13 @@ def compare_plans(approved: Approved, rehearsal: Cycle) -> None:
     now = {
         (each.document.connectwise_id, each.document.part): each
         for each in rehearsal.planned
-        if isinstance(each, (Create, Update))
+        if isinstance(each, (Create, Update, Remove))
     }
     moved = [key for key, basis in approved.items() if key not in now or digest_of(now[key]) != basis]
     if moved:
-        names = ", ".join(now[key].document.reference if key in now else f"id:{key[0]}" for key in moved[:5])
+        references = {result.connectwise_id: result.reference for result in rehearsal.told}
+        references |= {number: each.document.reference for (number, _), each in now.items()}
+        names = ", ".join(references.get(number, f"id:{number}") for number, _ in moved[:5])
         more = f" and {len(moved) - 5} more" if len(moved) > 5 else ""
         raise PlanMoved(
             f"ConnectWise, Xero or the tables changed since the plan was made ({names}{more}); nothing was done. "
@@ -87,9 +95,9 @@ def compare_plans(approved: Approved, rehearsal: Cycle) -> None:
         )
 
 
-def digest_of(action: Adopt | Create | Settled | Update) -> str:
+def digest_of(action: Adopt | Create | Remove | Settled | Update) -> str:
     """Names a write and what it stands on: the record as mapped, and the document in Xero as it was then."""
-    if isinstance(action, (Create, Update)):
+    if isinstance(action, (Create, Remove, Update)):
         return write_of(action)["basis"]  # type: ignore[no-any-return]  # always text
     return ""
 
@@ -104,19 +112,23 @@ def _braked(cycle: Cycle) -> list[Update]:
     return edits if limit and len(young) > limit else [each for each in edits if each not in young]
 
 
-def _accounts(writes: Sequence[Create | Update]) -> list[dict[str, str]]:
+def _moved(each: Write) -> Iterable[tuple[str, Decimal, Decimal]]:
+    """The account, net and tax of what a write moves, line by line."""
+    if isinstance(each, Update):
+        return each.merged.moved
+    if isinstance(each, Remove):
+        return [(line.account_code, -line.amount, -line.tax) for line in Posted.read(each.theirs).lines]
+    return [(line.account_code, line.amount, line.tax) for line in each.document.lines]
+
+
+def _accounts(writes: Sequence[Write]) -> list[dict[str, str]]:
     money: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [ZERO, ZERO])
     for each in writes:
-        for line in each.document.lines:
-            if line.account_code:
-                sums = money[(each.document.organisation, line.account_code)]
-                sums[0] += line.amount
-                sums[1] += line.tax
-        for there in Posted.read(each.theirs).lines if isinstance(each, Update) else ():
-            if there.account_code:
-                sums = money[(each.document.organisation, there.account_code)]
-                sums[0] -= there.amount
-                sums[1] -= there.tax
+        for code, net, tax in _moved(each):
+            if code:
+                sums = money[(each.document.organisation, code)]
+                sums[0] += net
+                sums[1] += tax
     return [
         {"organisation": organisation, "account_code": code, "net": plain(net), "tax": plain(tax)}
         for (organisation, code), (net, tax) in sorted(money.items())
@@ -124,10 +136,10 @@ def _accounts(writes: Sequence[Create | Update]) -> list[dict[str, str]]:
     ]
 
 
-def _calls(writes: Sequence[Create | Update]) -> list[dict[str, Any]]:
+def _calls(writes: Sequence[Write]) -> list[dict[str, Any]]:
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for each in writes:
-        counts[each.document.organisation][isinstance(each, Update)] += 1
+        counts[each.document.organisation][not isinstance(each, Create)] += 1
     return [
         {
             "organisation": organisation,
@@ -138,9 +150,13 @@ def _calls(writes: Sequence[Create | Update]) -> list[dict[str, Any]]:
     ]
 
 
-def _contacts(writes: Sequence[Create | Update]) -> list[dict[str, Any]]:
+def _contacts(writes: Sequence[Write]) -> list[dict[str, Any]]:
     """The contacts that are made first, each once."""
-    made = {(one.tenant_id, one.connectwise_id): one for each in writes if (one := each.document.new_contact)}
+    made = {
+        (one.tenant_id, one.connectwise_id): one
+        for each in writes
+        if not isinstance(each, Remove) and (one := each.document.new_contact)
+    }
     return [
         {
             "family": one.family,
@@ -154,20 +170,25 @@ def _contacts(writes: Sequence[Create | Update]) -> list[dict[str, Any]]:
             "total": "0.00",
             "currency": "",
             "fields": [{"name": name, "from": None, "to": value} for name, value in one.body().items()],
+            "kept": [],
             "basis": one.fingerprint,
         }
         for one in made.values()
     ]
 
 
-def write_of(each: Create | Update) -> dict[str, Any]:
-    """One write, field by field. `basis` names what it stands on: it changes when either side has moved."""
+def write_of(each: Write) -> dict[str, Any]:
+    """One write, field by field; `kept` is what a person changed in Xero and stays.
+
+    `basis` names what it stands on: it changes when either side has moved.
+    """
     document = each.document
+    kept: list[dict[str, Any]] = []
     if isinstance(each, Update):
-        fields = [
-            {"name": change.name, "from": _shown(change.before), "to": _shown(change.after)}
-            for change in each.merged.changes
-        ]
+        fields, kept = _fields(each.merged.changes), _fields(each.merged.kept)
+        stands_on = each.theirs.text
+    elif isinstance(each, Remove):
+        fields = [{"name": "Status", "from": each.theirs.status, "to": "DELETED"}]
         stands_on = each.theirs.text
     else:
         body = document.body()
@@ -182,14 +203,19 @@ def write_of(each: Create | Update) -> dict[str, Any]:
         "reference": document.reference,
         "connectwise_id": document.connectwise_id,
         "receipt": document.part,
-        "action": "update" if isinstance(each, Update) else "create",
+        "action": ACTIONS[type(each)],
         "document": "invoice",
-        "xero_id": each.bound.xero_id if isinstance(each, Update) else None,
+        "xero_id": None if isinstance(each, Create) else each.bound.xero_id,
         "total": plain(document.total),
         "currency": document.currency,
         "fields": fields,
+        "kept": kept,
         "basis": basis,
     }
+
+
+def _fields(changes: Sequence[FieldChange]) -> list[dict[str, Any]]:
+    return [{"name": one.name, "from": _shown(one.before), "to": _shown(one.after)} for one in changes]
 
 
 def _shown(value: Any) -> str | None:

@@ -22,6 +22,7 @@ from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
 from flows.cycle import OVERLAP
 from mappings.invoices import is_credit, starts_too_early
 from mappings.links import xero_link
+from mappings.merging import LastWrite, keeps_her_tax
 from mappings.money import to_cents
 from mappings.outcomes import XeroList
 from mappings.plans import Bound
@@ -175,12 +176,12 @@ class _Reading:
                 self.statement.count_connectwise(pair.connectwise.figure)
         different = [pair for pair in pairs if not pair.agrees]
         ids = [pair.written.connectwise_id for pair in different if pair.written is not None]
-        answered = requests.bases(audit, self.family, ids)
+        lasts = requests.last_writes(audit, self.family, ids)
         for pair in different:
             if pair.written is not None:
                 number = pair.written.connectwise_id
                 link = self.doors.site.link(self.family, number)
-                pair = replace(pair, written=_with_answer(pair.written, answered[number], link))
+                pair = replace(pair, written=_with_answer(pair.written, lasts[number], link))
             self._explain(pair)
 
     def _look_up(self, bound: Iterable[Bound]) -> None:
@@ -256,17 +257,23 @@ class _Reading:
         return xero_link(self.doors.xero.api_url, short_code, pair.xero.xero_id)
 
 
-def _with_answer(written: Written, answer: Found, link: str) -> Written:
+def _with_answer(written: Written, last: LastWrite, link: str) -> Written:
     """What we wrote with what Xero answered. Whatever does not bear our link was there before, and is not our work."""
+    answer, document, agreed = last.answer, last.document, written.ours
     lines = json.loads(answer.text).get("LineItems") or []
     return replace(
         written,
+        ours=replace(agreed, currency=document.currency, date=document.date, total=document.total)
+        if document is not None
+        else agreed,
+        agreed=agreed,
         answered=replace(
-            written.ours,
-            currency=answer.currency or written.ours.currency,
-            date=answer.date or written.ours.date,
+            agreed,
+            currency=answer.currency or agreed.currency,
+            date=answer.date or agreed.date,
             total=answer.total,
         ),
+        her_tax=keeps_her_tax(last),
         taken_over=written.taken_over or answer.url != link,
         lines=sum(1 for line in lines if line.get("LineAmount")),
     )

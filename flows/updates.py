@@ -22,7 +22,13 @@ Remap = Callable[[Sequence[int]], Mapping[int, Document | Hold]]
 
 def take_for(cycle: Cycle, standing: Standing | None) -> Take:
     """Whose version a person chose for this record: one that she named, or that was held where she could see it."""
-    return cycle.take if cycle.named or (standing is not None and standing.outcome in WAITING) else ""
+    told = standing is not None and (standing.outcome in WAITING or standing.reason == Reason.EDITED_IN_XERO)
+    return cycle.take if cycle.named or told else ""
+
+
+def is_asked(cycle: Cycle, standing: Standing) -> bool:
+    """Whether a person decides now about a posted document that she changed in Xero."""
+    return standing.reason == Reason.EDITED_IN_XERO and bool(take_for(cycle, standing))
 
 
 def recreates(cycle: Cycle, standing: Standing | None) -> bool:
@@ -49,7 +55,8 @@ def without_reading(
         return organisation_changed(mapped, known)
     removed = standing is not None and standing.reason == Reason.REMOVED_IN_XERO
     asked = bool(take_for(cycle, standing)) or recreates(cycle, standing)
-    if mapped.fingerprint == known.fingerprint and not (removed and asked):
+    decides = asked and standing is not None and (removed or is_asked(cycle, standing))
+    if mapped.fingerprint == known.fingerprint and not decides:
         # What is voided stays voided: that takes no second look.
         return _again(standing) if removed and standing is not None else Unchanged(mapped, known.xero_id)
     if standing is not None and not asked and standing.seen == entry.seen and standing.reason == Reason.BRAKE:

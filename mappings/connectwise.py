@@ -130,6 +130,11 @@ class Invoice(ConnectWiseRecord):
         """The company that pays: bill-to where it is given, else the company (connectwise.md, section 5)."""
         return self.bill_to_company or self.company
 
+    @property
+    def at_location(self) -> int:
+        """The id of its location; 0 where it has none. A role can hide locations (connectwise.md, section 2)."""
+        return self.location_id or (self.location.id if self.location else None) or 0
+
 
 class TimeEntry(ConnectWiseRecord):
     """One time entry on an invoice (`/time/entries`). Rates and amounts are before tax."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from mappings.money import ZERO, plain
+from mappings.money import ZERO, plain, to_cents
 from mappings.plans import Take
 from mappings.posted import Posted, PostedLine, paired, price_of
 from mappings.xero import Document, Found, Line, fold
@@ -61,6 +61,20 @@ class Clash:
             return f"{self.name} was changed in Xero from {shown(self.base)} to {shown(self.theirs)}"
         here = f"{shown(self.ours)} in ConnectWise (was {shown(self.base)})"
         return f"{self.name} is {here} and {shown(self.theirs)} in Xero"
+
+
+def keeps_her_tax(last: LastWrite) -> bool:
+    """Whether the last write left a person's tax type on a line, so that the document is ours net of tax only."""
+    if last.document is None:
+        return False
+    answered = Posted.read(last.answer)
+    by_id = {line.id: line for line in answered.lines}
+    hers = any(
+        there.tax_type and not _same(line.tax_type, there.tax_type)
+        for line in last.document.lines
+        if line.quantity is not None and (there := by_id.get(last.lines.get(line.key, ""))) is not None
+    )
+    return hers and answered.subtotal == last.document.subtotal
 
 
 def shown(value: Any) -> str:
@@ -135,22 +149,38 @@ class Merged:
     """The outcome of laying the versions side by side.
 
     `changes` are what a write has to change (empty: nothing is left to write), `clashes` what a person has to decide,
-    `kept` the names of fields that stay as a person made them. `body` is the element of the write, `line_ids` the
-    LineItemID of each of our lines that is there already. `her_tax`: a line has another tax type than ours, so the
-    document ties out net of tax.
+    `kept` what a person changed since our last write and stays so. `body` is the element of the write, `line_ids` the
+    LineItemID of each of our lines that is there already, `moved` account, net and tax that the write adds or takes
+    away. `her_tax`: a line has another tax type than ours, so the document ties out net of tax.
     """
 
     changes: list[FieldChange] = field(default_factory=list)
     clashes: list[Clash] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
+    kept: list[FieldChange] = field(default_factory=list)
     body: dict[str, Any] = field(default_factory=dict)
     line_ids: dict[str, str] = field(default_factory=dict)
+    moved: list[tuple[str, Decimal, Decimal]] = field(default_factory=list)
     her_tax: bool = False
 
     @property
     def in_words(self) -> str:
         """The changes, for people."""
         return "; ".join(map(str, self.changes)) or "nothing that Xero shows"
+
+
+def untouched(answer: Found, theirs: Found) -> bool:
+    """Whether a document stands as Xero answered our last write, in everything that a person could have changed."""
+    before, now = Posted.read(answer), Posted.read(theirs)
+    if (before.status, before.total, now.attachments) != (now.status, now.total, False):
+        return False
+    if not all(_same(each.theirs(before), each.theirs(now)) for each in HEADER):
+        return False
+    there = {line.id: line for line in now.lines}
+    return there.keys() == {line.id for line in before.lines} and all(
+        (line.price, line.tax) == (there[line.id].price, there[line.id].tax)
+        and all(_same(each.theirs(line), each.theirs(there[line.id])) for each in LINE)
+        for line in before.lines
+    )
 
 
 def merge(new: Document, last: LastWrite, theirs: Posted, take: Take = "") -> Merged:
@@ -200,6 +230,9 @@ class _Merging:
         if _same(new, theirs):
             return theirs
         changed_here, changed_there = not _same(new, old), not _same(theirs, base)
+        if changed_here and not changed_there and not _same(theirs, old):
+            # What she changed before our last write stayed then, and is hers for as long as she leaves it so.
+            changed_there, base = True, old
         if changed_there and (changed_here or strict):
             if self.ours_win:
                 return new
@@ -208,7 +241,8 @@ class _Merging:
         if changed_here:
             return new
         # Never ours: changed in Xero, or different from the start (a document that was entered by hand).
-        self.merged.kept.append(name)
+        if changed_there:
+            self.merged.kept.append(FieldChange(name, base, theirs))
         return theirs
 
     # Lines
@@ -231,14 +265,18 @@ class _Merging:
         before = {line.key: line for line in self.old.lines} if self.old else {}
         base = {line.id: line for line in self.base.lines}
         bodies: list[dict[str, Any]] = []
+        moved = [(gone.account_code, -gone.amount, -gone.tax) for gone in self.theirs.lines]
         count = len(self.merged.changes)
         for line in self.new.lines:
             there = pairs.get(line.key)
             if there is None:
                 self.merged.changes.append(FieldChange(f"Line {shown(line.description)!r}", None, plain(line.amount)))
                 bodies.append(line.body())
+                moved.append((line.account_code, line.amount, line.tax))
             else:
-                bodies.append(self._line(line, before.get(line.key), base.get(there.id), there))
+                element = self._line(line, before.get(line.key), base.get(there.id), there)
+                bodies.append(element)
+                moved.append((element.get("AccountCode", ""), line.amount, _tax(line, there, element)))
         known = {line.id for line in pairs.values()}
         self.merged.changes += [
             FieldChange(f"Line {shown(gone.description)!r}", plain(gone.amount), None)
@@ -247,6 +285,7 @@ class _Merging:
         ]
         if len(self.merged.changes) > count or "LineAmountTypes" in body:
             body["LineItems"] = bodies
+            self.merged.moved = moved
 
     def _pairs(self) -> dict[str, PostedLine]:
         """Which of Xero's lines, as they stand, each of ours is: by id, and what has no id by its content."""
@@ -267,12 +306,15 @@ class _Merging:
     def _line_clashes(self, pairs: Mapping[str, PostedLine]) -> list[Clash]:
         """What a person changed of the lines, their quantities, prices or tax amounts."""
         theirs = {line.id: line for line in self.theirs.lines}
+        before = {line.key: line for line in self.old.lines} if self.old and self._lines_changed() else {}
         ours = {there.id: line for line in self.new.lines if (there := pairs.get(line.key)) is not None}
         clashes: list[Clash] = []
         for line in self.base.lines:
             there, own = theirs.get(line.id), ours.get(line.id)
             if there is not None:
-                clashes += _money_clashes(line, there, own)
+                clashes += _money_clashes(line, there, own, before.get(own.key) if own else None)
+                if own is None:
+                    clashes += self._edited_before_removal(line, there)
             elif not self._arrived(pairs):
                 clashes.append(Clash(f"Line {shown(line.description)!r}", plain(line.amount), None, plain(line.amount)))
         base = {line.id for line in self.base.lines}
@@ -281,6 +323,8 @@ class _Merging:
             for there in self.theirs.lines
             if there.id not in base and there.id not in ours
         ]
+        if not clashes and self._lines_changed():
+            clashes += self._left_out(pairs)
         # Entered by hand, or answered without lines: which of them is which of ours is not known.
         if not clashes and self._lines_changed() and self._strangers(pairs):
             now = ", ".join(f"{shown(line.description)} {plain(line.amount)}" for line in self.new.lines)
@@ -302,6 +346,34 @@ class _Merging:
         if self.old is not None:
             known |= {line.id for line in paired(self.old.lines, self.base.lines).values()}
         return any(line.id not in known for line in self.theirs.lines)
+
+    def _left_out(self, pairs: Mapping[str, PostedLine]) -> list[Clash]:
+        """Lines of ours that a person took out and decided to leave out: a write of lines would bring them back."""
+        if self.old is None:
+            return []
+        known = self.ids.keys() | paired(self.old.lines, self.base.lines).keys()
+        out = {line.key for line in self.old.lines if line.key not in known or self.ids.get(line.key) in self._taken()}
+        return [
+            Clash(f"Line {shown(line.description)!r}", plain(line.amount), None, plain(line.amount))
+            for line in self.new.lines
+            if line.key in out and line.key not in pairs
+        ]
+
+    def _taken(self) -> set[str]:
+        """Lines that were not there any more when we last noted how the document stands in Xero."""
+        return set(self.ids.values()) - {line.id for line in self.base.lines}
+
+    def _edited_before_removal(self, base: PostedLine, there: PostedLine) -> list[Clash]:
+        """What a person changed of a line whose row is gone in ConnectWise: her words would go with it."""
+        by_id = {self.ids[line.key]: line for line in (self.old.lines if self.old else ()) if line.key in self.ids}
+        old = by_id.get(base.id)
+        clashes: list[Clash] = []
+        for each in LINE:
+            theirs, was = each.theirs(there), each.theirs(base)
+            ours = each.ours(old) if old is not None and old.quantity is not None else was
+            if not _same(theirs, was) or not _same(theirs, ours):
+                clashes.append(Clash(f"{each.name} of {shown(base.description)!r}", ours, theirs, None))
+        return clashes
 
     def _line(self, line: Line, old: Line | None, base: PostedLine | None, there: PostedLine) -> dict[str, Any]:
         """The element of a line that is there already, under its own id."""
@@ -341,6 +413,13 @@ class _Merging:
         return body
 
 
+def _tax(line: Line, there: PostedLine, element: Mapping[str, Any]) -> Decimal:
+    """What Xero will have as the tax of a line: with a person's tax type, as much of its amount as it is now."""
+    if _same(element.get("TaxType", line.tax_type), line.tax_type):
+        return line.tax
+    return to_cents(line.amount * there.tax / there.amount) if there.amount else ZERO
+
+
 def _named(line: Line, name: str) -> str:
     return f"{name} of {shown(line.description)!r}"
 
@@ -354,9 +433,17 @@ def _listed(lines: Sequence[PostedLine]) -> str:
     return ", ".join(f"{shown(line.description)} {plain(line.amount)}" for line in lines)
 
 
-def _money_clashes(base: PostedLine, there: PostedLine, ours: Line | None) -> list[Clash]:
-    """What a person changed of one line's price, discount or tax amount; nothing where it is what ours is now."""
+def _money_clashes(base: PostedLine, there: PostedLine, ours: Line | None, old: Line | None) -> list[Clash]:
+    """What a person changed of one line's price, discount or tax amount; nothing where it is what ours is now.
+
+    `old` is our line as last written, where any line of ours is to be written.
+    """
     name = shown(base.description)
+    if ours is not None and old is not None and there.price == base.price != price_of(old):
+        # She decided for her price, and a write of lines would bring ours back.
+        if price_of(ours) == there.price:
+            return []
+        return [Clash(f"LineAmount of {name!r}", plain(old.amount), plain(there.amount), plain(ours.amount))]
     if there.price != base.price:
         if ours is not None and there.price == price_of(ours):
             return []

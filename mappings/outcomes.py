@@ -66,6 +66,8 @@ class Reason(StrEnum):
     ADOPTED_DIFFERS = "adopted_differs"
     ORGANISATION_CHANGED = "organisation_changed"
     SIGN_CHANGED = "sign_changed"
+    SOURCE_DELETED = "source_deleted"
+    SOURCE_HIDDEN = "source_hidden"
     WAITS_FOR_CLOSE = "waits_for_close"
     UNREADABLE_RECORD = "unreadable_record"
     REFUSED_BY_XERO = "refused_by_xero"
@@ -93,8 +95,12 @@ UNCOVERED = frozenset(
 """Reasons that say: the tables, or Xero's lists that they name, do not cover a value of the record."""
 
 
-SAID_OF_POSTED = frozenset({Reason.TOTAL_DIFFERS, Reason.MISSING_TRACKING})
+SAID_OF_POSTED = frozenset({Reason.TOTAL_DIFFERS, Reason.MISSING_TRACKING, Reason.EDITED_IN_XERO})
 """What may be said of a document that is posted all the same; looked at again until a person has put it right."""
+
+
+MISSING = frozenset({Reason.SOURCE_DELETED, Reason.SOURCE_HIDDEN})
+"""What only a sweep says of a record, and only a sweep (or the record itself, when it is shown again) takes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +208,14 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.SIGN_CHANGED: Explanation(
         "The total changed its sign after posting: an invoice became a credit, or the other way round.",
         "Void the document in Xero and enter the new one by hand, or undo the change in ConnectWise.",
+    ),
+    Reason.SOURCE_DELETED: Explanation(
+        "The record was deleted in ConnectWise; its document in Xero was left as it is.",
+        "Delete or void the document in Xero if the sale is off; or say that it stays with `--take theirs`.",
+    ),
+    Reason.SOURCE_HIDDEN: Explanation(
+        "ConnectWise does not show the record any more, and whether it was deleted cannot be told for certain.",
+        "Look for the record in ConnectWise; where it exists, let the API member's role see it again.",
     ),
     Reason.WAITS_FOR_CLOSE: Explanation(
         "The invoice was reopened in ConnectWise after it was posted; the posted document is left alone.",

@@ -77,6 +77,7 @@ class Posted:
     total: Decimal
     paid: Decimal
     credited: Decimal
+    attachments: bool
 
     @classmethod
     def read(cls, found: Found) -> Posted:
@@ -107,6 +108,7 @@ class Posted:
             # Prepayments and overpayments count as paid, also where a list shows them and AmountPaid does not.
             paid=max(_number(given.get("AmountPaid")) or ZERO, sum(applied, ZERO)),
             credited=_number(given.get("AmountCredited")) or ZERO,
+            attachments=bool(given.get("HasAttachments")),
         )
 
     def line(self, line_id: str) -> PostedLine | None:

@@ -1,9 +1,9 @@
 """The tie-out statement: what each side has, every difference named, and what is left, which has to be 0.00.
 
-A document is followed on its way: as ConnectWise has it now, as we wrote it last, as Xero answered that, as Xero has
-it now. Each step that moves money needs evidence of its own: an open reason, a change that the next cycle reads, a
-cent on a line, a hand in Xero. A step without evidence gets no name. What is left over is reckoned from the sums of
-both sides alone, so a document that nobody looked at, or a wrong name, shows there too.
+A document is followed on its way: as ConnectWise has it now, as we mapped it when we wrote it last, as it was to be in
+Xero then, as Xero answered, as Xero has it now. Each step that moves money needs evidence of its own: an open reason, a
+change that the next cycle reads, a cent on a line, a hand in Xero. A step without evidence gets no name. What is left
+over is reckoned from the sums of both sides alone, so a document that nobody looked at, or a wrong name, shows too.
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ class Known:
 class Written:
     """What the audit knows of a document: as we mapped it when we wrote it last, and as Xero answered that.
 
-    `taken_over`: it was there before, and we never wrote it. `lines` is how many lines Xero answered with.
+    `taken_over`: it was there before, and we never wrote it. `lines` is how many lines Xero answered with. `agreed` is
+    what it was to be in Xero: ours (None), but for what stays a person's. `her_tax`: a tax type of hers stands on a
+    line, and net of tax the document is ours.
     """
 
     connectwise_id: int
@@ -126,6 +128,8 @@ class Written:
     answered: Figure
     taken_over: bool = False
     lines: int = 0
+    agreed: Figure | None = None
+    her_tax: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +219,13 @@ def explain(pair: Pair, family: str, period: Period) -> list[Difference]:
         steps = [(here, None, _not_posted), (None, there, _not_bound)]
     else:
         ours, answered = pair.written.ours, pair.written.answered
-        steps = [(here, ours, _since_written), (ours, answered, _as_answered), (answered, there, _since_answered)]
+        agreed = pair.written.agreed or ours
+        steps = [
+            (here, ours, _since_written),
+            (ours, agreed, _as_agreed),
+            (agreed, answered, _as_answered),
+            (answered, there, _since_answered),
+        ]
     found: list[Difference] = []
     for before, after, cause in steps:
         if not _same(before, after):
@@ -334,11 +344,20 @@ def _since_written(pair: Pair) -> _Cause:
     return _waits(pair) or _Cause(None, "", words)
 
 
+def _as_agreed(pair: Pair) -> _Cause:
+    """From the figure that we mapped to the one that it was to be in Xero; only a person makes them differ."""
+    if pair.written is not None and pair.written.her_tax:
+        return _Cause(
+            Kind.HAND_EDIT, "tax_type", "Somebody changed a tax type in Xero, and it stays; net of tax it agrees."
+        )
+    return _Cause(Kind.HAND_EDIT, "taken", "Somebody decided for the version in Xero (--take theirs).")
+
+
 def _as_answered(pair: Pair) -> _Cause:
-    """From the figure that we wrote to the one that Xero made of it."""
+    """From the figure that it was to be in Xero to the one that Xero made of it."""
     written = pair.written
     assert written is not None, "only what is bound was answered"
-    ours, answered = written.ours, written.answered
+    ours, answered = written.agreed or written.ours, written.answered
     if written.taken_over:
         return _Cause(Kind.ADOPTED, "", "It was in Xero before, and was taken over as it is there.")
     same_row = heading_of("", ours) == heading_of("", answered)

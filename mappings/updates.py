@@ -85,10 +85,15 @@ def decide_update(
 
 
 def expected_total(update: Update, answer: Found) -> Decimal:
-    """What Xero has to have after a write: our total; with a person's tax type on a line our subtotal, taxed so."""
-    posted = Posted.read(answer)
+    """What Xero has to have after a write: our total; with a person's tax type on a line our subtotal, taxed so.
+
+    Where no line of ours changed, what was agreed before: ours, or the version that a person decided for.
+    """
+    posted, old = Posted.read(answer), update.last.document
     if update.merged.her_tax and posted.subtotal == update.document.subtotal:
         return answer.total
+    if old is not None and old.lines == update.document.lines:
+        return update.bound.total
     return update.document.total
 
 

@@ -14,7 +14,7 @@ import simplejson
 
 from blocks.audit import runs
 from blocks.audit.leases import HeldLease
-from blocks.audit.runs import Result
+from blocks.audit.runs import Result, Standing
 from blocks.doors import Doors
 from blocks.failures import LimitReached, Unreachable
 from mappings.connectwise import Invoice, SourceInvoice
@@ -23,6 +23,7 @@ from mappings.money import plain
 from mappings.outcomes import EXPLANATIONS, WAITING, Hold, Outcome
 from mappings.plans import Adopt, Create, Take
 from mappings.surroundings import Tables
+from mappings.sweeping import Remove
 from mappings.updates import Settled, Update
 from mappings.xero import Document, Found
 from tasks.lists import Lists
@@ -56,6 +57,11 @@ class Entry:
     seen: str = ""
     source: SourceInvoice | None = None
 
+    @classmethod
+    def known(cls, standing: Standing) -> Entry:
+        """A record that is not read again: no more of it than the audit knows."""
+        return cls(standing.connectwise_id, standing.reference, {}, seen=standing.seen)
+
     @property
     def copy(self) -> str:
         """The record as JSON text, for as long as it waits; '' for one of which no more than the id is known."""
@@ -68,7 +74,7 @@ class Cycle:
 
     `planned`, `told`, `dealt_with` and `linked` are what a dry run (mode "plan") collects instead of writing.
     `settled` are the outcomes of records that this cycle settled out of an earlier one's requests; `closed` the
-    organisations whose part of the cycle is over, and why.
+    organisations whose part of the cycle is over, and why; `gathered` the new documents that do not fill a call yet.
 
     What a person allows: `take` and `recreate` for records that she `named`, or that were held before; `allow_many`
     releases the brake, and so does an approved plan (`approved`: the digest of each write that may go out, by record
@@ -94,7 +100,8 @@ class Cycle:
     say: Callable[[str], None] = logging.getLogger(__name__).info
     progress: Callable[[int, int], None] = lambda _done, _known: None
     counts: Counter[str] = field(default_factory=Counter)
-    planned: list[Create | Adopt | Update | Settled] = field(default_factory=list)
+    planned: list[Create | Adopt | Update | Settled | Remove] = field(default_factory=list)
+    gathered: list[tuple[Entry, Create]] = field(default_factory=list)
     pending: list[tuple[Entry, Update]] = field(default_factory=list)
     braked: bool = False
     told: list[Result] = field(default_factory=list)
@@ -204,6 +211,7 @@ class Cycle:
             body=body,
             copy=entry.copy if outcome in WAITING else "",
             tried_at=tried_at,
+            location=header.at_location if header is not None else None,
         )
 
     def hold(self, entry: Entry, hold: Hold, document: Document | None = None, organisation: str = "") -> Result:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -29,9 +29,11 @@ from blocks.audit.runs import Result, Standing
 from blocks.failures import LimitReached, Unreachable
 from blocks.xero.client import KEY_LASTS, BatchRefused, Element, FateUnknown
 from mappings import checks
+from mappings.merging import LastWrite
 from mappings.money import plain
-from mappings.outcomes import Hold, Outcome, Reason
+from mappings.outcomes import WAITING, Hold, Outcome, Reason
 from mappings.plans import Adopt, Bound, Create, Take, decide
+from mappings.sweeping import edited
 from mappings.xero import Document, Found, fold, write_json
 from tasks.cycle import Cycle, Entry
 from tasks.policies import load_key
@@ -408,29 +410,41 @@ def bind_to_overwrite(cycle: Cycle, adoptions: Sequence[Adopt]) -> None:
             requests.bind_in(connection, pairs, True, cycle.now(), ours=False)
 
 
-def compare_again(cycle: Cycle, entries: Sequence[Entry]) -> list[Result]:
-    """Unchanged records of which something was said before. Nothing is stored.
+def compare_again(cycle: Cycle, entries: Sequence[Entry], edited_now: Collection[int] = ()) -> list[Result]:
+    """Unchanged records of which something was said before, or is to be now. Nothing is stored.
 
-    Where Xero's total was not the predicted one, or tracking was left out, Xero is asked whether a person has corrected
-    it since.
+    Where Xero's total was not the predicted one, tracking was left out, or a person changed the document, Xero is asked
+    whether it has been put right since. `edited_now`: records whose documents a sweep found changed.
     """
     ids = [entry.connectwise_id for entry in entries]
-    bound = requests.bound(cycle.doors.audit, cycle.family, ids)
-    answered = requests.bases(cycle.doors.audit, cycle.family, ids)
-    standings = runs.standings(cycle.doors.audit, cycle.family, ids)
+    audit = cycle.doors.audit
+    bound = requests.bound(audit, cycle.family, ids)
+    lasts = requests.last_writes(audit, cycle.family, ids)
+    standings = runs.standings(audit, cycle.family, ids)
+    said = {
+        number: Reason.EDITED_IN_XERO.value
+        if number in edited_now
+        # Held for another edit of hers, which nothing of ours stands against any more: nothing is said of that.
+        else ""
+        if number not in standings or standings[number].outcome in WAITING
+        else standings[number].reason
+        for number in ids
+    }
     wrong: dict[str, list[int]] = defaultdict(list)
     for number in ids:
-        said = standings[number].reason if number in standings else ""
-        if answered[number].total != bound[number].total or said == Reason.MISSING_TRACKING:
+        if lasts[number].answer.total != bound[number].total or said[number] in (
+            Reason.MISSING_TRACKING,
+            Reason.EDITED_IN_XERO,
+        ):
             wrong[bound[number].organisation].append(number)
     now: dict[str, Found] = {}
     for organisation, numbers in sorted(wrong.items()):
-        tenant_id, names = bound[numbers[0]].tenant_id, [answered[number].number for number in numbers]
-        cycle.reach(organisation, partial(_look_again, cycle, tenant_id, names, now))
+        tenant_id, xero_ids = bound[numbers[0]].tenant_id, [bound[number].xero_id for number in numbers]
+        cycle.reach(organisation, partial(_look_again, cycle, tenant_id, xero_ids, now))
     results: list[Result] = []
     for entry in entries:
         number = entry.connectwise_id
-        hold = _still_wrong(entry.reference, bound[number], answered[number], now, standings.get(number))
+        hold = _still_wrong(entry.reference, bound[number], lasts[number], now, said[number], standings.get(number))
         result = cycle.result(
             entry, Outcome.UNCHANGED, hold, xero_id=bound[number].xero_id, organisation=bound[number].organisation
         )
@@ -438,16 +452,19 @@ def compare_again(cycle: Cycle, entries: Sequence[Entry]) -> list[Result]:
     return results
 
 
-def _look_again(cycle: Cycle, tenant_id: str, numbers: Sequence[str], now: dict[str, Found]) -> None:
-    for found in cycle.doors.xero.invoices_by_number(tenant_id, numbers).values():
-        now.update({each.xero_id: each for each in found})
+def _look_again(cycle: Cycle, tenant_id: str, xero_ids: Sequence[str], now: dict[str, Found]) -> None:
+    now.update(cycle.doors.xero.invoices_by_id(tenant_id, xero_ids))
 
 
 def _still_wrong(
-    reference: str, bound: Bound, answered: Found, now: Mapping[str, Found], standing: Standing | None
+    reference: str, bound: Bound, last: LastWrite, now: Mapping[str, Found], said: str, standing: Standing | None
 ) -> Hold | None:
     """What is still to be said of a posted document, as it is in Xero now (or was, where it could not be read)."""
-    theirs = now.get(bound.xero_id, answered)
+    theirs = now.get(bound.xero_id, last.answer)
+    if said == Reason.EDITED_IN_XERO:
+        if bound.xero_id not in now and standing is not None:
+            return Hold(Reason.EDITED_IN_XERO, standing.value, standing.message)
+        return edited(reference, bound, last, theirs) if theirs.live else None
     if theirs.total != bound.total:
         return Hold(
             Reason.TOTAL_DIFFERS,
@@ -456,7 +473,7 @@ def _still_wrong(
             f"{plain(theirs.total)}.",
         )
     # Whatever a person made of the tracking since, she has seen it.
-    if standing is not None and standing.reason == Reason.MISSING_TRACKING and theirs.tracking == answered.tracking:
+    if standing is not None and said == Reason.MISSING_TRACKING and theirs.tracking == last.answer.tracking:
         return Hold(Reason.MISSING_TRACKING, standing.value, standing.message, checks.TRACKING_CURE)
     return None
 

@@ -81,7 +81,9 @@ def report_plan(batch: PlanReporting) -> None:
         description=f"What a cycle of {batch.family} would write or hold, those that need people first."
         + (f" The first {MOST_ROWS}; `tieout plan` has all." if len(rows) == MOST_ROWS else ""),
     )
-    create_markdown_artifact(key=f"{key}-plan-summary", markdown=plan_summary(batch.family, plan), description="Plan")
+    create_markdown_artifact(
+        key=f"{key}-plan-summary", markdown=plan_summary(batch.family, plan, link), description="Plan"
+    )
 
 
 def artifact_key(installation: str, family: str) -> str:
@@ -96,9 +98,10 @@ def outcome_row(row: Mapping[str, Any]) -> dict[str, str | None]:
         "organisation": row["organisation"] or None,
         "outcome": row["outcome"],
         "reason": row["reason"] or None,
+        "amount": f"{row['amount']} {row['currency']}".strip() or None,
+        # Prefect's newer UI shows a link as its bare text, which is wide.
         "ConnectWise": f"[open]({row['connectwise_url']})" if row["connectwise_url"] else None,
         "Xero": f"[open]({row['xero_url']})" if row["xero_url"] else None,
-        "amount": f"{row['amount']} {row['currency']}".strip() or None,
         # Last, because it is long and the table scrolls sideways.
         "what": row["message"] or None,
     }
@@ -130,7 +133,7 @@ def linked_outcomes(rows: Sequence[Mapping[str, Any]]) -> str:
 def planned_row(row: Mapping[str, Any], link: Callable[[str, int], str]) -> dict[str, str | None]:
     """One write or hold of a plan as a row of the UI's table."""
     held = "outcome" in row
-    changes = "" if held else _changes(row)
+    changes = "" if held else "; ".join(_changes(row))
     # A contact's id is its company's, and that page is not of this family.
     linked = row.get("document") != "contact"
     return {
@@ -138,21 +141,26 @@ def planned_row(row: Mapping[str, Any], link: Callable[[str, int], str]) -> dict
         "organisation": row["organisation"] or None,
         "plan": "hold" if held else f"{row['action']} {row['document'].replace('_', ' ')}",
         "reason": row["reason"] if held else None,
-        "ConnectWise": f"[open]({link(row['family'], row['connectwise_id'])})" if linked else None,
         "amount": f"{row['amount' if held else 'total']} {row['currency']}".strip() or None,
+        "ConnectWise": f"[open]({link(row['family'], row['connectwise_id'])})" if linked else None,
         "what": (row["message"] if held else changes) or None,
     }
 
 
-def _changes(row: Mapping[str, Any]) -> str:
-    """What an edit changes, field by field; a new document is all new."""
+def _changes(row: Mapping[str, Any]) -> list[str]:
+    """What an edit changes, field by field, and what stays as a person made it; a new document is all new."""
     if row["action"] != "update":
-        return ""
-    return "; ".join(f"{e['name']}: {e['from'] or '(none)'} -> {e['to'] or '(none)'}" for e in row["fields"])
+        return []
+    changes = [_change(field) for field in row["fields"]]
+    return changes + [f"stays as changed in Xero: {_change(field)}" for field in row["kept"]]
 
 
-def plan_summary(family: str, plan: Mapping[str, Any]) -> str:
-    """The markdown summary of a plan: how many writes and holds, the money per account, what to do."""
+def _change(field: Mapping[str, Any]) -> str:
+    return f"{field['name']}: {field['from'] or '(none)'} -> {field['to'] or '(none)'}"
+
+
+def plan_summary(family: str, plan: Mapping[str, Any], link: Callable[[str, int], str]) -> str:
+    """The markdown summary of a plan: how many writes and holds, the money per account, each write, what to do."""
     counts = f"{len(plan['writes'])} to write, {plan['unchanged']} unchanged, {len(plan['holds'])} would be held."
     lines = [
         f"# Plan of {family.replace('_', ' ')}",
@@ -167,7 +175,21 @@ def plan_summary(family: str, plan: Mapping[str, Any]) -> str:
             f"| {escaped(each['organisation'])} | {escaped(each['account_code'])} | {each['net']} | {each['tax']} |"
             for each in plan["accounts"]
         ]
-    return "\n".join([*lines, *_what_to_do(plan["holds"])])
+    return "\n".join([*lines, *_to_write(plan["writes"], link), *_what_to_do(plan["holds"])])
+
+
+def _to_write(writes: Sequence[Mapping[str, Any]], link: Callable[[str, int], str]) -> list[str]:
+    """The first writes, edits first, since they are what somebody looks at a plan for."""
+    lines = ["", "## What would be written", ""] if writes else []
+    for each in sorted(writes, key=lambda one: one["action"] != "update")[:MOST_LINKED]:
+        row = planned_row(each, link)
+        facts = " · ".join(escaped(str(row[name])) for name in ("plan", "organisation", "amount") if row[name])
+        shown = f" [ConnectWise](<{link(each['family'], each['connectwise_id'])}>)" if row["ConnectWise"] else ""
+        lines.append(f"* **{escaped(each['reference'])}** {facts}{shown}")
+        lines += [f"    * {escaped(change)}" for change in _changes(each)]
+    if len(writes) > MOST_LINKED:
+        lines.append(f"* and {len(writes) - MOST_LINKED} more, in the table.")
+    return lines
 
 
 def summary(batch: Reporting) -> str:
@@ -195,7 +217,7 @@ def summary(batch: Reporting) -> str:
 def _what_to_do(exceptions: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["", "## What to do", ""] if exceptions else []
     for each in exceptions[:100]:
-        fix = escaped(str(each["fix"])).replace("\n", "<br>")
+        fix = _with_commands(str(each["fix"])).replace("\n", "<br>")
         lines.append(
             f"* **{escaped(str(each['reference']))}** ({each['reason']}): {escaped(str(each['message']))} {fix}"
         )
@@ -226,6 +248,12 @@ def waiting_by_reason(exceptions: Sequence[Mapping[str, Any]]) -> list[tuple[str
 
 def _cents(amount: str) -> int:
     return int((Decimal(amount or "0") * 100).to_integral_value())
+
+
+def _with_commands(text: str) -> str:
+    """A cure as markdown: what is to be typed is set apart, and nothing else is markup."""
+    parts = re.split(r"`(tieout [^`\n]*)`", text)
+    return "".join(f"`{part}`" if place % 2 else escaped(part) for place, part in enumerate(parts))
 
 
 def escaped(text: str) -> str:

@@ -66,15 +66,13 @@ def statement_summary(given: Statement) -> str:
         "",
         f"Dated {given.period.start} to {given.period.end}. **{escaped(given.verdict)}**",
         "",
-        "| organisation | month | | documents | money |",
-        "|---|---|---|--:|--:|",
+        "Money, and behind it the number of documents.",
+        "",
+        "| organisation | month | ConnectWise | differences | | Xero | unexplained |",
+        "|---|---|--:|---|--:|--:|--:|",
     ]
     for row in given.rows:
-        named = [(kind.words, tally) for kind, tally in row.named.items()]
-        for name, tally in [("**ConnectWise**", row.connectwise), *named, ("**Xero**", row.xero)]:
-            lines.append(_row(row, name, tally.count, plain(tally.amount)))
-        left = row.unexplained
-        lines.append(_row(row, "**unexplained**", left.count, f"**{plain(left.amount)}**"))
+        lines += _row(row)
     lines += _listed("No cause could be shown", given.unexplained)
     lines += _listed("Differences", given.differences)
     if given.unreadable:
@@ -86,9 +84,21 @@ def statement_summary(given: Statement) -> str:
     return "\n".join(lines)
 
 
-def _row(row: Row, name: str, count: int, amount: str) -> str:
+def _row(row: Row) -> list[str]:
+    """A month on one line; further names of differences are on lines of their own below it."""
     heading = row.heading
-    return f"| {escaped(heading.organisation)} | {heading.month} | {name} | {count} | {amount} {heading.currency} |"
+    named = [(kind.words, _shown(tally)) for kind, tally in row.named.items()]
+    (name, amount), *more = named or [("", "")]
+    shown = [_shown(row.connectwise), name, amount, _shown(row.xero), f"**{_shown(row.unexplained)}**"]
+    # A narrow column would break a month at its hyphen, and an amount before its count.
+    month = heading.month.replace("-", "\u2011")
+    cells = [escaped(f"{heading.organisation} {heading.currency}".strip()), month, *shown]
+    lines = [cells, *(["", "", "", each, money, "", ""] for each, money in more)]
+    return [f"| {' | '.join(each)} |" for each in lines]
+
+
+def _shown(tally: Tally) -> str:
+    return f"{tally.amount:,.2f}\u00a0({tally.count})" if tally.count else f"{tally.amount:,.2f}"
 
 
 def _listed(title: str, found: Sequence[Difference]) -> list[str]:

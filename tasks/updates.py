@@ -205,6 +205,8 @@ def _read_again(cycle: Cycle, request: Request, updates: Sequence[Update], round
 
 def settle(cycle: Cycle, settled: Sequence[Settled]) -> list[Result]:
     """Take what stands in Xero for the base: our own write whose answer was lost, or a person's version."""
+    if not settled:
+        return []
     results = [
         cycle.result(
             entry_of(cycle, each.document),
@@ -217,11 +219,18 @@ def settle(cycle: Cycle, settled: Sequence[Settled]) -> list[Result]:
     ]
     with cycle.doors.audit.transaction(cycle.lease) as connection:
         noted = [
-            Rebinding(each.document, each.found, each.line_ids, each.total, written=each.written) for each in settled
+            Rebinding(
+                each.document,
+                each.found,
+                each.line_ids,
+                each.total,
+                each.found.date or each.document.date,
+                written=each.written,
+            )
+            for each in settled
         ]
         requests.rebind_in(connection, noted, cycle.now())
-        if results:
-            runs.record_in(connection, cycle.run_id, results, cycle.now())
+        runs.record_in(connection, cycle.run_id, results, cycle.now())
     return results
 
 
@@ -248,7 +257,9 @@ def _updated(cycle: Cycle, each: Update, found: Found) -> Result:
 
 
 def _rebinding(each: Update, found: Found) -> Rebinding:
-    return Rebinding(each.document, found, each.merged.line_ids, expected_total(each, found), written=True)
+    # A date that we did not write is as it stands there: ours, or a person's.
+    on = each.document.date if "Date" in each.merged.body else found.date or each.document.date
+    return Rebinding(each.document, found, each.merged.line_ids, expected_total(each, found), on, written=True)
 
 
 def _commit(cycle: Cycle, request: Request, noted: Sequence[Rebinding], results: Sequence[Result], how: str) -> None:

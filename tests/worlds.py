@@ -31,7 +31,7 @@ from deployments.sandbox.connectwise import SimulatedConnectWise
 from deployments.sandbox.wire import ConnectionCut, Fault, Faulty, Request, Response
 from deployments.sandbox.xero import Limits, Organisation, SimulatedXero
 from flows.family import Summary, SyncForm, run_family
-from tasks.calls import PlainCalls
+from tasks.calls import Calls, PlainCalls
 from tasks.cycle import SuccessCache
 
 TENANT = "11111111-1111-4111-8111-111111111111"
@@ -267,7 +267,12 @@ class World:
         )
 
     def cycle(
-        self, at_once: int = 1, wait_seconds: float = 300, cache: SuccessCache | None = None, **form: Any
+        self,
+        at_once: int = 1,
+        wait_seconds: float = 300,
+        cache: SuccessCache | None = None,
+        calls: Calls | None = None,
+        **form: Any,
     ) -> Summary:
         """Run one cycle of invoices; `said` is what it told people meanwhile."""
         sync = SyncForm(**form)
@@ -276,7 +281,7 @@ class World:
             "invoices",
             sync,
             lambda run_id: self.doors(run_id, forced=sync.force or bool(sync.references)),
-            PlainCalls(at_once),
+            calls or PlainCalls(at_once),
             self.said.append,
             cache=cache,
             wait_seconds=wait_seconds,

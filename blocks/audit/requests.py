@@ -11,7 +11,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -261,13 +261,15 @@ def bind_in(
 class Rebinding:
     """What a bound record was written as, or (`written` False) what is taken for its base from now on.
 
-    `line_ids` are the lines that were there before, `total` is what Xero is expected to have.
+    `line_ids` are the lines that were there before, `total` and `date` are what Xero is expected to have. What was not
+    written counts with the currency that it has in Xero.
     """
 
     document: Document
     found: Found
     line_ids: Mapping[str, str]
     total: Decimal
+    date: date
     written: bool
 
 
@@ -287,8 +289,8 @@ def rebind_in(connection: Connection, rebindings: Sequence[Rebinding], now: date
                 reference=document.reference,
                 writes=BINDINGS.c.writes + int(each.written),
                 total=format(each.total, "f"),
-                currency=document.currency,
-                date=document.date,
+                currency=(document.currency if each.written else each.found.currency) or document.currency,
+                date=each.date,
                 lines=json.dumps(line_ids(document, each.found, each.line_ids)),
                 base=pack(each.found.text),
                 written=pack(document.to_text()),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.tables import EXCEPTIONS, OUTCOMES, RECORDS, RUNS
-from mappings.outcomes import EXPLANATIONS, SAID_OF_POSTED, WAITING, Outcome, Reason
+from mappings.outcomes import EXPLANATIONS, MISSING, SAID_OF_POSTED, WAITING, Outcome, Reason
 
 CHUNK = 400
 """Values per IN list: below SQLite's limit of variables."""
@@ -25,6 +25,7 @@ class Result:
 
     `seen` is the digest of the header as dealt with; `copy` the record as JSON, kept only while it waits.
     `waits_on` names lists of Xero; `amount` is in `currency`; `tried_at` is of an earlier try that still stands.
+    `location` is the id of ConnectWise's (0: none), None where this cycle does not know it.
     """
 
     family: str
@@ -48,6 +49,7 @@ class Result:
     copy: str = ""
     part: str = ""
     tried_at: datetime | None = None
+    location: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Standing:
     value: str
     message: str
     run_id: str
+    location: int | None
 
 
 def open_run(audit: Audit, run_id: str, family: str, mode: str, flow_run_id: str, fence: int, now: datetime) -> None:
@@ -88,6 +91,13 @@ def close_run(audit: Audit, run_id: str, state: str, counts: dict[str, Any], mes
             .where(RUNS.c.id == run_id)
             .values(state=state, counts=json.dumps(counts), message=message, ended_at=now)
         )
+
+
+def has_completed(audit: Audit, family: str) -> bool:
+    """Whether any cycle of a family has come to its end."""
+    query = select(RUNS.c.id).where(RUNS.c.family == family, RUNS.c.state == "completed").limit(1)
+    with audit.reading() as connection:
+        return connection.execute(query).first() is not None
 
 
 def record(audit: Audit, run_id: str, results: Iterable[Result], now: datetime, lease: Held | None = None) -> None:
@@ -125,7 +135,11 @@ def _keep_standing(connection: Connection, run_id: str, results: Sequence[Result
     )  # fmt: skip
     connection.execute(
         upsert.on_conflict_do_update(
-            index_elements=["family", "connectwise_id"], set_={name: upsert.excluded[name] for name in columns}
+            index_elements=["family", "connectwise_id"],
+            set_={
+                **{name: upsert.excluded[name] for name in columns},
+                "location_id": func.coalesce(upsert.excluded.location_id, RECORDS.c.location_id),
+            },
         ),
         [
             {
@@ -135,6 +149,7 @@ def _keep_standing(connection: Connection, run_id: str, results: Sequence[Result
                 "value": r.value, "message": r.message,
                 "run_id": run_id, "tried_at": r.tried_at or now,
                 "copy_of": pack(r.copy) if r.copy and r.outcome in WAITING else None,
+                "location_id": r.location,
             }
             for r in results
         ],
@@ -150,6 +165,12 @@ def is_exception(result: Result) -> bool:
     if result.reason is None or result.outcome is Outcome.SKIPPED:
         return False
     return EXPLANATIONS[result.reason].needs_people or result.reason in (Reason.UNSETTLED, Reason.DAY_LIMIT)
+
+
+def tell_of_all(audit: Audit, run_id: str, result: Result, still: bool, now: datetime, lease: Held | None) -> None:
+    """Open (`still`), or resolve, an exception that is of many records at once and of none by itself."""
+    with audit.transaction(lease) as connection:
+        _keep_exceptions(connection, run_id, [result if still else replace(result, reason=None)], now)
 
 
 def _keep_exceptions(connection: Connection, run_id: str, results: Sequence[Result], now: datetime) -> None:
@@ -192,37 +213,62 @@ def standings(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Standi
     with audit.reading() as connection:
         for start in range(0, len(ids), CHUNK):
             rows = connection.execute(
-                select(*_STANDING).where(
+                select(*STANDING).where(
                     RECORDS.c.family == family,
                     RECORDS.c.connectwise_id.in_(ids[start : start + CHUNK]),
                 )
             )
-            found.update((row.connectwise_id, _standing(row)) for row in rows)
+            found.update((row.connectwise_id, standing_of(row)) for row in rows)
     return found
 
 
-_STANDING = (
+STANDING = (
     RECORDS.c.connectwise_id, RECORDS.c.seen, RECORDS.c.outcome, RECORDS.c.reason, RECORDS.c.waits_on, RECORDS.c.body,
     RECORDS.c.tried_at, RECORDS.c.copy_of, RECORDS.c.organisation, RECORDS.c.reference, RECORDS.c.value,
-    RECORDS.c.message, RECORDS.c.run_id,
+    RECORDS.c.message, RECORDS.c.run_id, RECORDS.c.location_id,
 )  # fmt: skip
 
 
 def waiting(audit: Audit, family: str, run_id: str, after: int, limit: int) -> list[Standing]:
-    """The next records, by id, that an earlier cycle left waiting and this run has not dealt with."""
+    """The next records, by id, that an earlier cycle left waiting and this run has not dealt with.
+
+    Without those that ConnectWise does not show any more: only a sweep can say more of them.
+    """
     with audit.reading() as connection:
         rows = connection.execute(
-            select(*_STANDING)
+            select(*STANDING)
             .where(
                 RECORDS.c.family == family,
                 RECORDS.c.outcome.in_([outcome.value for outcome in WAITING]),
+                RECORDS.c.reason.not_in([reason.value for reason in MISSING]),
                 RECORDS.c.run_id != run_id,
                 RECORDS.c.connectwise_id > after,
             )
             .order_by(RECORDS.c.connectwise_id)
             .limit(limit)
         )
-        return [_standing(row) for row in rows]
+        return [standing_of(row) for row in rows]
+
+
+def missing(audit: Audit, family: str, reference: str) -> list[Standing]:
+    """Where records stand that a sweep missed in ConnectWise, by their number or `id:N`."""
+    with audit.reading() as connection:
+        rows = connection.execute(
+            select(*STANDING).where(
+                RECORDS.c.family == family,
+                RECORDS.c.reason.in_([reason.value for reason in MISSING]),
+                RECORDS.c.outcome.in_([outcome.value for outcome in WAITING]),
+                _is_record(RECORDS, reference),
+            )
+        )
+        return [standing_of(row) for row in rows]
+
+
+def _is_record(table: Table, reference: str) -> ColumnElement[bool]:
+    """A record by its number, or by `id:N`."""
+    text = reference.strip()
+    by_id = text[3:].strip() if text.lower().startswith("id:") else ""
+    return table.c.connectwise_id == int(by_id) if by_id.isdigit() else table.c.reference == text
 
 
 def count_waiting(audit: Audit, family: str, reason: Reason, value: str) -> int:
@@ -238,7 +284,7 @@ def differing(audit: Audit, family: str, run_id: str) -> list[Standing]:
     said = [reason.value for reason in SAID_OF_POSTED]
     with audit.reading() as connection:
         rows = connection.execute(
-            select(*_STANDING)
+            select(*STANDING)
             .join_from(
                 EXCEPTIONS,
                 RECORDS,
@@ -254,10 +300,11 @@ def differing(audit: Audit, family: str, run_id: str) -> list[Standing]:
             )
             .order_by(RECORDS.c.connectwise_id)
         )
-        return [_standing(row) for row in rows]
+        return [standing_of(row) for row in rows]
 
 
-def _standing(row: Any) -> Standing:
+def standing_of(row: Any) -> Standing:
+    """The standing in a row of the columns of STANDING."""
     return Standing(
         row.connectwise_id,
         row.seen,
@@ -272,6 +319,7 @@ def _standing(row: Any) -> Standing:
         row.value,
         row.message,
         row.run_id,
+        row.location_id,
     )
 
 
@@ -287,8 +335,9 @@ def open_exceptions(audit: Audit, families: Sequence[str] = ()) -> list[dict[str
             "family": row.family,
             "organisation": row.organisation,
             "reference": row.reference,
-            "connectwise_id": row.connectwise_id,
-            "receipt": row.part,
+            "connectwise_id": row.connectwise_id or None,
+            # Of many records at once the part says which organisation, and there is one exception for all.
+            "receipt": row.part if row.connectwise_id else "",
             "payment_id": None,
             "outcome": row.outcome,
             "reason": row.reason,
@@ -330,9 +379,7 @@ def history(audit: Audit, reference: str) -> list[dict[str, Any]]:
 
     `reference` is its number, or `id:N`.
     """
-    text = reference.strip()
-    by_id = text[3:].strip() if text.lower().startswith("id:") else ""
-    own = OUTCOMES.c.connectwise_id == int(by_id) if by_id.isdigit() else OUTCOMES.c.reference == text
+    query = select(OUTCOMES).where(_is_record(OUTCOMES, reference)).order_by(OUTCOMES.c.id)
     with audit.reading() as connection:
         return [
             {
@@ -350,5 +397,5 @@ def history(audit: Audit, reference: str) -> list[dict[str, Any]]:
                 "xero_id": row.xero_id or None,
                 "rows": row.rows_used.splitlines(),
             }
-            for row in connection.execute(select(OUTCOMES).where(own).order_by(OUTCOMES.c.id))
+            for row in connection.execute(query)
         ]

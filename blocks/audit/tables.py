@@ -71,7 +71,7 @@ class Record(SQLModel, table=True):
     """Where one ConnectWise record stands: how it last ended, and its copy for as long as it has to wait.
 
     `seen` is the digest of the header as dealt with; `waits_on` the lists of Xero whose change could free it; `body`
-    and `tried_at` what Xero refused, and when.
+    and `tried_at` what Xero refused, and when. `location_id` is ConnectWise's (0: none; null: not known).
     """
 
     __tablename__ = "records"
@@ -91,6 +91,7 @@ class Record(SQLModel, table=True):
     run_id: str = ""
     tried_at: datetime = Field(sa_column=_time())
     copy_of: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    location_id: int | None = None
 
 
 class Binding(SQLModel, table=True):

@@ -56,6 +56,13 @@ RELATED: dict[type[ConnectWiseRecord], str] = {
 }
 """Lists of records that invoices point to."""
 
+LINES: tuple[tuple[str, type[ConnectWiseRecord]], ...] = (
+    ("/time/entries", TimeEntry),
+    ("/expense/entries", ExpenseEntry),
+    ("/procurement/products", Product),
+)
+"""Lists of the rows that invoices are made of."""
+
 Raw = dict[str, Any]
 
 
@@ -65,6 +72,17 @@ class Page:
 
     records: list[Raw]
     at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What ConnectWise says of one record: the record, or (`gone`) in so many words that there is none.
+
+    Neither: it may be there all the same.
+    """
+
+    record: Raw | None
+    gone: bool
 
 
 class NotForwardOnly(Exception):
@@ -173,6 +191,29 @@ class ConnectWiseClient:
         """The invoices with these ids; those that are gone (or hidden) are missing from the answer."""
         return self._by_ids("/finance/invoices", "id", ids, fields_of(Invoice))
 
+    def invoice(self, invoice_id: int) -> Shown:
+        """One invoice by its own address, whatever the lists show."""
+        address = f"/finance/invoices/{invoice_id}?fields={quote(fields_of(Invoice), safe=',/')}"
+        response, given = self._get(self._url + address, self._headers)
+        if response.status_code == 200:
+            return Shown(given if isinstance(given, dict) and _id(given) == invoice_id else None, False)
+        return Shown(None, response.status_code == 404 and _says_not_found(response))
+
+    def invoices_with_rows_changed_since(self, since: datetime) -> set[int]:
+        """The ids of invoices with time, expenses or products changed at or after `since`.
+
+        A child may change without bumping its parent (connectwise.md, 4.4). One list each; of rows no more than where
+        they belong.
+        """
+        condition = f"lastUpdated>=[{_time(since)}]"
+        return {
+            parent
+            for path, _ in LINES
+            for page in self._pages(path, condition, "id,invoice")
+            for row in page.records
+            if isinstance(parent := (row.get("invoice") or {}).get("id"), int)
+        }
+
     def invoices_by_number(self, number: str) -> list[Raw]:
         """The invoices with this very number.
 
@@ -189,14 +230,9 @@ class ConnectWiseClient:
 
     def invoice_rows(self, invoice_ids: Sequence[int]) -> Rows:
         """Time, expenses and products of many invoices: few calls, each paged, several at once."""
-        lists: list[tuple[str, type[ConnectWiseRecord]]] = [
-            ("/time/entries", TimeEntry),
-            ("/expense/entries", ExpenseEntry),
-            ("/procurement/products", Product),
-        ]
         jobs = [
             (place, path, chunk, fields_of(record))
-            for place, (path, record) in enumerate(lists)
+            for place, (path, record) in enumerate(LINES)
             for chunk in self._chunks(path, "invoice/id", invoice_ids, fields_of(record))
         ]
         rows: list[dict[int, list[Raw]]] = [{}, {}, {}]
@@ -321,6 +357,17 @@ class ConnectWiseClient:
 def _id(record: Raw) -> int | None:
     found = record.get("id")
     return found if isinstance(found, int) else None
+
+
+def _says_not_found(response: httpx.Response) -> bool:
+    """Whether it is ConnectWise itself that knows no such record: wrong keys give a 404 too, as text or a page."""
+    try:
+        given = json.loads(response.content)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(given, dict):
+        return False
+    return "notfound" in f"{given.get('code')} {given.get('message')}".casefold().replace(" ", "")
 
 
 def _query(conditions: str, fields: str, after: int | None, by_id: bool) -> str:

@@ -1,5 +1,5 @@
-"""`python -m tests.benchmarks`: what a cycle of ours costs, beside a bare loop that does the same work, and what
-mapping alone costs, with short and with long tables.
+"""`python -m tests.benchmarks`: what a cycle of ours costs, beside a bare loop that does the same work, how long a
+first load takes under Xero's limits and what a kill repeats, and what mapping alone costs, with short and long tables.
 
 Prints tables; nothing here passes or fails by time. It fails when the books of two competitors differ.
 """
@@ -24,17 +24,27 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from deployments.sandbox.scenarios.bulk_world import ORGANISATIONS
 from tests.benchmarks import processes
+from tests.benchmarks.bare_loop import BATCH
 from tests.benchmarks.client import Cost, Task
+from tests.benchmarks.first_load import SLOW as SLOW_ANSWERS
+from tests.benchmarks.first_load import Load, Loaded
 from tests.benchmarks.mapping import CHUNK, Speed, Work
 from tests.benchmarks.world import Size
 
-KINDS = {"bare": "bare loop", "plain": "ours, plain calls", "prefect": "ours, Prefect flow"}
+KINDS = {"bare": "bare loop", "dlt": "dlt", "plain": "ours, plain calls", "prefect": "ours, Prefect flow"}
 CYCLES = ("first", "idle")
 SLOW = (0.05, 0.15)
 NONE = (0.0, 0.0)
 PER_MINUTE = 60
 TABLE_ROWS = (10, 1_000, 100_000)
+READ_ONCE = ("Organisation", "Accounts", "TaxRates", "Contacts", "Invoices")
+"""What a first cycle reads of each organisation: its lists, a page of each, and which documents are there already."""
+DLT = ("dlt>=1.5,<2", "httpx>=0.28,<0.29", "simplejson>=3.19,<5")
+"""dlt, and what the bare loop's mapping needs, which it shares."""
+MOST_MEMORY = 1.3
+"""How much more of it ten times as many invoices may take."""
 VALUES = {False: "the same few thousand values", True: "a new company and item in each"}
 
 
@@ -74,7 +84,7 @@ def main(arguments: list[str]) -> int:
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     sizes = [Size(count, latency=latency) for count in asked.invoices for latency in (NONE, SLOW)]
     if asked.large:
-        sizes.append(Size(50_000))
+        sizes.append(Size(asked.large))
     found: dict[Case, list[Figures]] = {}
     speeds = _mapping_alone(asked.mapping, console) if asked.mapping else {}
     limits: dict[str, float] | None = None
@@ -82,26 +92,39 @@ def main(arguments: list[str]) -> int:
         folder = Path(name)
         if sizes or asked.limits:
             running.enter_context(processes.prefect_server(folder))
+        interpreters = _interpreters(asked.dlt, folder, console)
+        asked.kinds = [*asked.kinds, *interpreters]
         for size in sizes:
-            repeats = 1 if size.invoices > 5_000 else asked.repeat
+            large = size.invoices > 5_000
+            repeats = 1 if large else asked.repeat
+            # Plain calls only tell what Prefect costs beside them, and that the smaller worlds say, too.
+            kinds = [kind for kind in asked.kinds if not (large and kind == "plain")]
             books: dict[str, str] = {}
             for turn in range(repeats):
                 # Each begins in turn, so that none profits from its place.
-                for kind in [*asked.kinds[turn % len(asked.kinds) :], *asked.kinds[: turn % len(asked.kinds)]]:
+                for kind in [*kinds[turn % len(kinds) :], *kinds[: turn % len(kinds)]]:
                     _progress(console, size, kind, turn, repeats)
-                    for case, figures in _round(size, kind, folder, books):
+                    for case, figures in _round(size, kind, folder, books, interpreters.get(kind, sys.executable)):
                         found.setdefault(case, []).append(figures)
             if len(set(books.values())) > 1:
                 raise BooksDiffer(f"the books of {', '.join(books)} differ at {size}")
         if asked.limits:
             limits = _under_limits(folder, console)
+    loads = _first_loads(asked.first_load, console) if asked.first_load else {}
     medians = {case: _median(all_of) for case, all_of in found.items()}
     if medians or limits:
         _print(console, medians, {case: len(all_of) for case, all_of in found.items()}, limits)
+    if medians:
+        _print_bars(console, medians)
+    if loads:
+        _print_first_loads(console, loads)
     if speeds:
         _print_mapping(console, speeds)
     if asked.json:
-        told = _as_json(medians, found, limits) | {"mapping": [asdict(work) | asdict(speeds[work]) for work in speeds]}
+        told = _as_json(medians, found, limits) | {
+            "first_load": [asdict(load) | asdict(loads[load]) for load in loads],
+            "mapping": [asdict(work) | asdict(speeds[work]) for work in speeds],
+        }
         Path(asked.json).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return 0
 
@@ -110,22 +133,46 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--invoices", type=int, nargs="*", default=[500, 5_000], help="how many in each world")
     parser.add_argument("--mapping", type=int, default=50_000, help="how many to map in memory; 0 leaves that out")
-    parser.add_argument("--large", action="store_true", help="also 50,000 invoices, once, without latency")
+    parser.add_argument(
+        "--large", type=int, default=50_000, help="so many besides, once and without latency; 0 leaves that out"
+    )
+    parser.add_argument(
+        "--first-load", type=int, default=50_000, help="how many in a first load under limits; 0 leaves that out"
+    )
     parser.add_argument("--limits", action="store_true", help="also 5,000 under 60 calls a minute (takes minutes)")
+    parser.add_argument("--dlt", action="store_true", help="also dlt, installed from PyPI into a folder of its own")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each case; the table shows medians")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="only these competitors")
+    ours = [kind for kind in KINDS if kind != "dlt"]
+    parser.add_argument("--kinds", nargs="+", choices=ours, default=ours, help="only these competitors")
     parser.add_argument("--json", metavar="FILE", help="write every figure of every run")
     return parser
 
 
 def _progress(console: Console, size: Size, kind: str, turn: int, repeats: int) -> None:
+    _say(console, f"{_situation(size)}: {KINDS[kind]} ({turn + 1} of {repeats})")
+
+
+def _say(console: Console, sentence: str) -> None:
     if console.is_terminal:
-        console.print(f"{_situation(size)}: {KINDS[kind]} ({turn + 1} of {repeats})", style="dim")
+        console.print(sentence, style="dim")
     else:
-        print(f"{_situation(size)}: {KINDS[kind]} ({turn + 1} of {repeats})", file=sys.stderr, flush=True)
+        print(sentence, file=sys.stderr, flush=True)
 
 
-def _round(size: Size, kind: str, folder: Path, books: dict[str, str]) -> list[tuple[Case, Figures]]:
+def _interpreters(with_dlt: bool, folder: Path, console: Console) -> dict[str, str]:
+    """The Python of each competitor that is not a part of the project; none where it cannot be had."""
+    if not with_dlt:
+        return {}
+    try:
+        return {"dlt": processes.python_with(folder / "dlt", *DLT)}
+    except RuntimeError as error:
+        console.print(f"There are no figures for dlt, because it could not be installed from PyPI ({error}).")
+        return {}
+
+
+def _round(
+    size: Size, kind: str, folder: Path, books: dict[str, str], python: str = sys.executable
+) -> list[tuple[Case, Figures]]:
     """A first cycle and an idle one of one competitor in a fresh world."""
     done: list[tuple[Case, Figures]] = []
     with (
@@ -136,7 +183,7 @@ def _round(size: Size, kind: str, folder: Path, books: dict[str, str]) -> list[t
         if kind == "prefect":
             _save(task)
         for cycle in CYCLES:
-            cost, cpu = processes.measured(kind, task, Path(own))
+            cost, cpu = processes.measured(kind, task, Path(own), python)
             told = world.told()
             if told["documents"] != size.invoices:
                 raise BooksDiffer(f"{KINDS[kind]} left {told['documents']} of {size.invoices} documents: {cost.counts}")
@@ -229,15 +276,21 @@ def _under_limits(folder: Path, console: Console) -> dict[str, float]:
     return asdict(figures) | {"floor": floor, "ratio": figures.wall / floor}
 
 
+def _first_loads(invoices: int, console: Console) -> dict[Load, Loaded]:
+    """A first load of one organisation under Xero's limits, undisturbed and killed in the middle."""
+    loads: dict[Load, Loaded] = {}
+    for load in (Load(invoices), Load(invoices, killed=True, answers=SLOW_ANSWERS)):
+        _say(console, f"first load of {invoices:,} invoices under limits{', killed in the middle' * load.killed}")
+        loads[load] = processes.loaded(load)
+    return loads
+
+
 def _mapping_alone(records: int, console: Console) -> dict[Work, Speed]:
     """The same records with tables of each length, in a process each; longer tables must not change a document."""
     speeds: dict[Work, Speed] = {}
     for new in VALUES:
         for rows in TABLE_ROWS:
-            if console.is_terminal:
-                console.print(f"mapping {records:,} invoices with tables of {rows:,} rows", style="dim")
-            else:
-                print(f"mapping {records:,} invoices with tables of {rows:,} rows", file=sys.stderr, flush=True)
+            _say(console, f"mapping {records:,} invoices with tables of {rows:,} rows")
             work = Work(records, rows, new)
             speeds[work] = processes.mapped(work)
     if len({speed.documents for speed in speeds.values()}) > len(VALUES):
@@ -313,6 +366,92 @@ def _print(
         )
     console.print(f"{conditions()}. Medians of the runs named. Wall and CPU are of the cycle in the client "
                   "process, imports left out; process CPU is with them; peak is resident memory.")  # fmt: skip
+
+
+def _print_bars(console: Console, medians: dict[Case, Figures]) -> None:
+    """What a cycle may cost, and what it cost: calls, memory and CPU of each size without latency."""
+    sizes = [case.size for case in medians if case.kind == "prefect" and case.cycle == "first"]
+    sizes = [size for size in sizes if size.latency == NONE]
+    if not sizes:
+        return
+    table = Table(title="What a Prefect flow run may cost, and what it cost, without latency", title_justify="left")
+    table.add_column("")
+    for size in sizes:
+        table.add_column(f"{size.invoices:,} invoices", justify="right", no_wrap=True)
+    firsts = [medians[Case(size, "prefect", "first")] for size in sizes]
+    idles = [medians[Case(size, "prefect", "idle")] for size in sizes]
+    bares = [medians.get(Case(size, "bare", "first")) for size in sizes]
+    table.add_row(
+        "writes to Xero : one for each 50 of an organisation",
+        *(f"{cost.writes:.0f} : {_fewest_writes(size)}" for size, cost in zip(sizes, firsts, strict=True)),
+    )
+    reads = len(READ_ONCE) * len(ORGANISATIONS)
+    table.add_row("reads of Xero : its lists once", *(f"{cost.xero - cost.writes:.0f} : {reads}" for cost in firsts))
+    table.add_row(
+        "reads of ConnectWise : the bare loop's",
+        *(_against(cost, bare) for cost, bare in zip(firsts, bares, strict=True)),
+    )
+    table.add_row(
+        "idle cycle, calls to ConnectWise, to Xero : 1, 0",
+        *(f"{cost.connectwise:.0f}, {cost.xero:.0f} : 1, 0" for cost in idles),
+    )
+    table.add_row("answers 429 : 0", *(f"{cost.refused:.0f} : 0" for cost in firsts))
+    table.add_row(
+        "CPU ms an invoice",
+        *(f"{1e3 * cost.cpu / size.invoices:.2f}" for size, cost in zip(sizes, firsts, strict=True)),
+    )
+    table.add_row(
+        "CPU : the bare loop's (the aim is 2)",
+        *(f"{cost.cpu / bare.cpu:.2f}" if bare else "" for cost, bare in zip(firsts, bares, strict=True)),
+    )
+    others = [medians.get(Case(size, "dlt", "first")) for size in sizes]
+    if any(others):
+        table.add_row(
+            "CPU : dlt's (at most 1)",
+            *(f"{cost.cpu / other.cpu:.2f}" if other else "" for cost, other in zip(firsts, others, strict=True)),
+        )
+    table.add_row(
+        f"peak memory : that of {sizes[0].invoices:,} (at most {MOST_MEMORY})",
+        *(f"{cost.peak / firsts[0].peak:.2f}" for cost in firsts),
+    )
+    console.print(table)
+
+
+def _against(cost: Figures, bare: Figures | None) -> str:
+    return f"{cost.connectwise:.0f}" + (f" : {bare.connectwise:.0f}" if bare else "")
+
+
+def _fewest_writes(size: Size) -> int:
+    """Calls of fifty, for each organisation by itself: the bulk's invoices take turns."""
+    shares = 1 if size.one_organisation else len(ORGANISATIONS)
+    return sum(-(-len(range(first, size.invoices, shares)) // BATCH) for first in range(shares))
+
+
+def _print_first_loads(console: Console, loads: dict[Load, Loaded]) -> None:
+    limits = "60 calls a minute, 5 at once, 5,000 a day"
+    for load, seen in loads.items():
+        low, high = (f"{1000 * edge:.0f}" for edge in load.answers)
+        console.print(
+            f"First load of {load.invoices:,} invoices of one organisation ({limits}; answers in {low} to {high} ms"
+            f"{'; killed in the middle and run again' if load.killed else ''}): {seen.calls:,} Xero calls, "
+            f"{seen.writes:,} of them writes with {seen.sent:,} invoices in all, {seen.documents:,} documents, each "
+            f"number once; {seen.refused} answers 429, at most {seen.busiest_minute} calls in a minute and "
+            f"{seen.at_once} at once."
+        )
+        if load.killed:
+            console.print(
+                f"  Killed after {seen.posted:,} were posted and {seen.in_doubt} were under way; {seen.repeated} of "
+                f"those had arrived and were sent again under their old key. The run after it made "
+                f"{seen.second_calls:,} Xero calls, {seen.second_writes:,} of them writes. Simulated time of both "
+                f"{seen.seconds:,.0f} s; the limit alone takes {seen.floor:,.0f} s, and up to 120 s the dead "
+                "process's places are kept."
+            )
+        else:
+            console.print(
+                f"  Simulated time {seen.seconds:,.0f} s; the limit alone takes {seen.floor:,.0f} s (ratio "
+                f"{seen.seconds / seen.floor:.2f}). {seen.tasks} tasks, {seen.cpu:.0f} s CPU in the client."
+            )
+    console.print("One run each, plain calls; the clock leaps over waiting, and the client's CPU seconds pass on it.")
 
 
 def _cells(figures: Figures, base: Figures | None) -> list[str]:

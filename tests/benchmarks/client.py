@@ -1,7 +1,7 @@
 """One measured process: a single cycle by one of the competitors, and what it cost this process.
 
-`python -m tests.benchmarks.client bare|plain|prefect` reads a `Task` from its input and writes a `Cost` to its output.
-Only what a competitor needs itself is imported, so that imports and memory are its own.
+`python -m tests.benchmarks.client bare|dlt|plain|prefect` reads a `Task` from its input and writes a `Cost` to its
+output. Only what a competitor needs itself is imported, so that imports and memory are its own.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def main(kind: str, task: Task) -> Cost:
     """Import, run one cycle, and say what each took."""
     if kind == "bare":
         run = _bare(task)
+    elif kind == "dlt":
+        run = _dlt(task)
     elif kind == "plain":
         run = _plain(task)
     else:
@@ -73,6 +75,13 @@ def _bare(task: Task) -> Any:
     from tests.benchmarks.bare_loop import Setup, run
 
     return lambda: asyncio.run(run(Setup(**task.bare)))
+
+
+def _dlt(task: Task) -> Any:
+    from tests.benchmarks.bare_loop import Setup
+    from tests.benchmarks.dlt_pipeline import run
+
+    return lambda: run(Setup(**task.bare), Path(task.audit).parent)
 
 
 def _plain(task: Task) -> Any:

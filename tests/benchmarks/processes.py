@@ -14,6 +14,7 @@ from typing import Any
 
 from deployments import server
 from tests.benchmarks.client import Cost, Task
+from tests.benchmarks.first_load import Load, Loaded
 from tests.benchmarks.mapping import Speed, Work
 from tests.benchmarks.world import Size
 
@@ -56,10 +57,10 @@ def world(size: Size) -> Iterator[World]:
             process.kill()
 
 
-def measured(kind: str, task: Task, folder: Path) -> tuple[Cost, float]:
+def measured(kind: str, task: Task, folder: Path, python: str = sys.executable) -> tuple[Cost, float]:
     """Run one cycle in a process of its own; what it cost, and the CPU seconds of the whole process up to its end."""
     said = folder / "client.log"
-    command = [sys.executable, "-m", "tests.benchmarks.client", kind]
+    command = [python, "-m", "tests.benchmarks.client", kind]
     with said.open("w+", encoding="utf-8") as errors, (folder / "client.out").open("w+", encoding="utf-8") as output:
         process = subprocess.Popen(
             command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=output, stderr=errors, text=True, start_new_session=True
@@ -82,13 +83,36 @@ def measured(kind: str, task: Task, folder: Path) -> tuple[Cost, float]:
     return Cost(**json.loads(answer.splitlines()[-1])), used.ru_utime + used.ru_stime
 
 
+def python_with(folder: Path, *packages: str) -> str:
+    """A Python of its own with these packages; RuntimeError where they cannot be had."""
+    python = str(folder / "bin" / "python")
+    for command in (
+        [sys.executable, "-m", "venv", str(folder)],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError((done.stderr.strip().splitlines() or ["without a word"])[-1])
+    return python
+
+
 def mapped(work: Work) -> Speed:
     """Map so many records in a process of its own."""
-    command = [sys.executable, "-m", "tests.benchmarks.mapping", json.dumps(asdict(work))]
+    return Speed(**_asked("mapping", asdict(work)))
+
+
+def loaded(load: Load) -> Loaded:
+    """Load so many records for the first time, in processes of their own."""
+    return Loaded(**_asked("first_load", asdict(load)))
+
+
+def _asked(module: str, argument: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-m", f"tests.benchmarks.{module}", json.dumps(argument)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"the mapping failed:\n{done.stderr[-4000:]}")
-    return Speed(**json.loads(done.stdout))
+        raise RuntimeError(f"{module} failed:\n{done.stderr[-4000:]}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 @contextmanager

@@ -19,12 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from blocks.connectwise.client import PAGE_SIZE, ConnectWiseClient, Page, Pages
+from blocks.connectwise.client import PAGE_SIZE, ConnectWiseClient, Page, Pages, Shown
 from blocks.failures import NotConfigured, Unreachable
 from blocks.wire import Wire
 from deployments.sandbox.connectwise import ConnectWiseSwitches, SimulatedConnectWise
 from mappings.connectwise import Company, ExpenseEntry, Invoice, Product, TaxCode, TimeEntry
-from tests.blocks.support import Server, answer, connectwise, is_a_sentence, utc
+from tests.blocks.support import Answer, Server, answer, connectwise, is_a_sentence, utc
 from tests.worlds import Clock, transport
 
 CODEBASE = {"CompanyName": "Acme", "Codebase": "v2025_1/", "IsCloud": "True"}
@@ -60,7 +60,9 @@ CALLS: dict[str, Callable[[ConnectWiseClient], Any]] = {
     "invoices_dated_from": lambda client: list(client.invoices_dated_from(date(2026, 1, 1))),
     "invoices_by_id": lambda client: client.invoices_by_id([1, 2]),
     "invoices_by_number": lambda client: client.invoices_by_number("40001"),
+    "invoice": lambda client: client.invoice(1),
     "invoice_rows": lambda client: client.invoice_rows([1, 2]),
+    "invoices_with_rows_changed_since": lambda client: client.invoices_with_rows_changed_since(utc("2026-03-01")),
     "tax_codes": lambda client: client.tax_codes(),
     "related": lambda client: client.related(Company, [1, 2]),
     "calls": lambda client: client.calls,
@@ -81,8 +83,42 @@ def test_only_get_is_ever_sent_with_keys_and_client_id_on_every_call(name: str) 
         assert credentials == "acme+canary-public:canary-private"
         assert request.headers["clientId"] == "0a1b2c3d-0000-4000-8000-000000000001"
         assert request.headers["Accept"] == "application/json"
-        assert request.headers["pagination-type"] == "forward-only"
+        # One record by its own address is no list.
+        assert request.headers.get("pagination-type") == (None if name == "invoice" else "forward-only")
         assert "orderBy" not in asked(request)
+
+
+# What is missing
+
+
+@pytest.mark.parametrize(
+    ("given", "gone"),
+    [
+        (answer(404, {"code": "NotFound", "message": "Invoice 7 not found"}), True),
+        (answer(404, {"code": "Other", "message": "The invoice was not found."}), True),
+        (answer(404, {"code": "InvalidCompany", "message": "Cannot route."}), False),
+        (answer(404, b"<html>Not Found</html>"), False),
+        (answer(403, {"code": "Security", "message": "No permission."}), False),
+        (answer(401, {"code": "Unauthorized", "message": "No."}), False),
+        (answer(200, {"id": 8}), False),
+    ],
+)
+def test_only_connectwises_own_words_say_that_a_record_is_gone(given: Answer, gone: bool) -> None:
+    assert connectwise(Server(given)).invoice(7) == Shown(None, gone)
+
+
+def test_a_record_that_is_shown_by_its_address_is_there() -> None:
+    assert connectwise(Server(answer(200, {"id": 7}))).invoice(7) == Shown({"id": 7}, False)
+
+
+def test_rows_tell_the_invoices_that_they_changed_each_once() -> None:
+    """Three lists; a row without an invoice is not billed yet."""
+    server = Server(answer(200, [{"id": 1, "invoice": {"id": 7}}, {"id": 2}, {"id": 3, "invoice": {"id": 7}}]))
+    assert connectwise(server).invoices_with_rows_changed_since(utc("2026-03-01")) == {7}
+    assert [request.url.path.rpartition("3.0")[2] for request in server.requests] == [
+        "/time/entries", "/expense/entries", "/procurement/products",
+    ]  # fmt: skip
+    assert {asked(request)["conditions"] for request in server.requests} == {"lastUpdated>=[2026-03-01T00:00:00Z]"}
 
 
 def test_the_count_of_calls_includes_every_attempt() -> None:

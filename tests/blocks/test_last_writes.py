@@ -38,7 +38,9 @@ def test_every_write_is_counted_and_what_is_only_read_is_not(any_audit: Audit) -
     for written, writes in ((True, 2), (False, 2), (True, 3)):
         with any_audit.transaction() as connection:
             requests.rebind_in(
-                connection, [Rebinding(DOCUMENT, found(DOCUMENT), {}, DOCUMENT.total, written=written)], NOW
+                connection,
+                [Rebinding(DOCUMENT, found(DOCUMENT), {}, DOCUMENT.total, DOCUMENT.date, written=written)],
+                NOW,
             )
         bound = requests.bound(any_audit, "invoices", [DOCUMENT.connectwise_id])
         assert bound[DOCUMENT.connectwise_id].writes == writes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import threading
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from blocks.audit.database import Audit
 from blocks.audit.tables import API_CALLS
 from blocks.failures import LimitReached
 from blocks.limiter import DAY_FIGURE_LASTS, Limiter, slot_lasts
+from tests.stage import Stage
 from tests.worlds import Clock
 
 
@@ -25,57 +25,6 @@ def limiter(audit: Audit, clock: Callable[[], datetime], sleep: Callable[[float]
     """A limiter of the app "xero:app-1" unless told otherwise."""
     given: dict[str, Any] = {"app": "xero:app-1", "per_minute": 0, "concurrent": 0}
     return Limiter(audit, "Xero", clock=clock, sleep=sleep, **given | settings)
-
-
-class Stage:
-    """Time for several threads: one of them acts at a time, and time passes only when all of them sleep."""
-
-    def __init__(self) -> None:
-        self._now = Clock()()
-        self._turns: list[tuple[datetime, int, threading.Event]] = []
-        self._order = itertools.count()
-        self._resting = threading.Semaphore(0)
-
-    def __call__(self) -> datetime:
-        """The time on stage."""
-        return self._now
-
-    def sleep(self, seconds: float) -> None:
-        """Let the others act until then."""
-        turn = self._line_up(seconds)
-        self._resting.release()
-        turn.wait()
-
-    def _line_up(self, seconds: float) -> threading.Event:
-        turn = threading.Event()
-        heapq.heappush(self._turns, (self._now + timedelta(seconds=seconds), next(self._order), turn))
-        return turn
-
-    def play(self, parts: list[Callable[[], None]]) -> None:
-        """Run all parts to their ends; an error of any of them is raised."""
-        errors: list[BaseException] = []
-
-        def act(part: Callable[[], None], turn: threading.Event) -> None:
-            turn.wait()
-            try:
-                part()
-            except BaseException as error:  # noqa: BLE001  (raised below, in the test's own thread)
-                errors.append(error)
-            finally:
-                self._resting.release()
-
-        threads = [threading.Thread(target=act, args=(part, self._line_up(0)), daemon=True) for part in parts]
-        for thread in threads:
-            thread.start()
-        while self._turns:
-            self._now, _, turn = heapq.heappop(self._turns)
-            turn.set()
-            assert self._resting.acquire(timeout=30)
-        for thread in threads:
-            thread.join(timeout=30)
-            assert not thread.is_alive()
-        if errors:
-            raise errors[0]
 
 
 EXAMPLES = itertools.count()

@@ -54,7 +54,7 @@ def test_the_first_day_of_an_installation(prefect_server: str, place: Place) -> 
     """Set-up, plan, first cycle, second cycle, exceptions, audit: each agrees with the others and with the story."""
     setup = place.tieout("setup", "--json")
     assert setup.returncode == 0, setup.stderr
-    names = ("invoices", "reconcile", "force-sync")
+    names = ("invoices", "sweep", "reconcile", "force-sync")
     assert told(setup)["deployments"] == [f"{place.name}-{name}" for name in names]
     assert place.tieout("setup", "--json").stdout == setup.stdout
 

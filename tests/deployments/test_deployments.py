@@ -11,7 +11,7 @@ from deployments.registration import FAMILIES, full_name
 
 
 def test_the_deployments_are_these() -> None:
-    """A deployment per family, every six hours, and one that people start.
+    """A deployment per family, every six hours; a nightly one; and those that people start.
 
     `prefect.yaml` has no schedules, so that a deploy touches none.
     """
@@ -22,10 +22,14 @@ def test_the_deployments_are_these() -> None:
         for each in spec["deployments"]
     ] == [
         ("invoices", "flows.invoices.sync_invoices", "tieout", False),
+        ("sweep", "flows.sweep.sweep", "tieout", False),
         ("reconcile", "flows.reconcile.reconcile", "tieout", False),
         ("force-sync", "flows.force_sync.force_sync", "tieout", False),
     ]
-    assert seeds == {"invoices": [{"slug": "every-six-hours", "cron": "0 */6 * * *", "timezone": "UTC"}]}
+    assert seeds == {
+        "invoices": [{"slug": "every-six-hours", "cron": "0 */6 * * *", "timezone": "UTC"}],
+        "sweep": [{"slug": "nightly", "cron": "30 2 * * *", "timezone": "UTC"}],
+    }
 
 
 def test_every_entry_point_is_there() -> None:

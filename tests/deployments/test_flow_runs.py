@@ -28,7 +28,9 @@ def wait_for(read: Any, enough: Any) -> Any:
 
 
 def latest_run(api: str) -> dict[str, Any]:
-    found = httpx.post(f"{api}/flow_runs/filter", json={"sort": "START_TIME_DESC", "limit": 1}).json()
+    """The flow run that began last; what schedules have laid out for tomorrow has not begun."""
+    begun = {"flow_runs": {"start_time": {"is_null_": False}}, "sort": "START_TIME_DESC", "limit": 1}
+    found = httpx.post(f"{api}/flow_runs/filter", json=begun).json()
     return dict(found[0])
 
 

@@ -128,12 +128,12 @@ def test_set_up_may_run_again_and_follows_the_file_but_keeps_what_ops_changed(
 ) -> None:
     set_up(mailing)
     first, blocks = automations(prefect_server, mailing.name), mail_blocks(prefect_server, mailing)
-    assert len(first) == len(blocks) == 2
+    assert (len(first), len(blocks)) == (3, 2)
     assert {each["actions"][0]["block_document_id"] for each in first} == {blocks[f"{mailing.name}-mail"]["id"]}
     found = httpx.post(f"{prefect_server}/deployments/filter", json={}).raise_for_status().json()
     ours = {f"prefect.deployment.{each['id']}" for each in found if each["name"].startswith(f"{mailing.name}-")}
-    assert len(ours) == 3
-    assert [set(each["trigger"]["match_related"]["prefect.resource.id"]) for each in first] == [ours, ours]
+    assert len(ours) == 4
+    assert [set(each["trigger"]["match_related"]["prefect.resource.id"]) for each in first] == [ours] * 3
 
     changed = first[0]
     changed["enabled"] = False
@@ -167,7 +167,7 @@ def test_set_up_may_run_again_and_follows_the_file_but_keeps_what_ops_changed(
     assert box.mails == []
 
 
-def test_a_run_that_crashed_or_is_late_reaches_people_by_the_server_alone(
+def test_a_run_that_crashed_waits_or_is_late_reaches_people_by_the_server_alone(
     prefect_server: str, mailing: Place, box: Postbox
 ) -> None:
     """No worker runs; runs of other people's deployments are none of our business."""
@@ -191,10 +191,19 @@ def test_a_run_that_crashed_or_is_late_reaches_people_by_the_server_alone(
         assert f"/runs/flow-run/{run}" in text_of(box.mails[-1])
 
     for deployment in (theirs, ours):
-        run = new_run(prefect_server, deployment, now - timedelta(minutes=5))
+        run = new_run(prefect_server, deployment, now + timedelta(days=1))
+        state = {"type": "PAUSED", "name": "Suspended"}
+        address = f"{prefect_server}/flow_runs/{run}/set_state"
+        assert httpx.post(address, json={"state": state, "force": True}).status_code < 300
     assert len(box.wait_for(3, WITHIN)) == 3
+    assert f"({mailing.name}-invoices) waits for your approval" in box.subjects[-1]
+    assert f"/runs/flow-run/{run}" in text_of(box.mails[-1])
+
+    for deployment in (theirs, ours):
+        run = new_run(prefect_server, deployment, now - timedelta(minutes=5))
+    assert len(box.wait_for(4, WITHIN)) == 4
     assert f"({mailing.name}-invoices) is late" in box.subjects[-1]
     assert "tieout serve" in text_of(box.mails[-1])
     assert f"/runs/flow-run/{run}" in text_of(box.mails[-1])
     # The other run is as late, and was evaluated along with ours.
-    assert len(box.wait_for(4, 5)) == 3, box.subjects
+    assert len(box.wait_for(5, 5)) == 4, box.subjects

@@ -195,7 +195,9 @@ def test_the_table_of_the_ui_has_a_column_for_every_name_that_occurs() -> None:
     ]
     summary = statement_summary(found)
     assert r"**\[x\](y)** 9.00 AUD" in summary and "**Tied out: unexplained is 0.00 everywhere.**" in summary
-    assert "| Sydney | 2026-03 | **unexplained** | 0 | **0.00** AUD |" in summary
+    summary = summary.replace("\u2011", "-").replace("\u00a0", " ")
+    assert "| Sydney AUD | 2026-03 | 330.00 (1) | held | -330.00 (-1) | 9.00 (1) | **0.00** |" in summary
+    assert "\n|  |  |  | only in Xero | 9.00 (1) |  |  |\n" in summary
 
 
 def run_flow(installation: str, **params: str) -> dict[str, str]:

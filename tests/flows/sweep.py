@@ -102,10 +102,70 @@ def second_act(world: World) -> None:
     world.connectwise.reopen_invoice(39002)
 
 
+def posted_act(world: World) -> None:
+    """Nine invoices that are about to be edited."""
+    world.policy('[organisation."Sydney".contacts]\ncreate = "create"\n')
+    two_rows = [{"invoiceHours": hours, "hourlyRate": 100, "notes": f"Row {hours}"} for hours in (1, 2)]
+    for number in ("40001", "40002", "40003", "40004", "40005", "40006", "40007"):
+        world.add_invoice(number, time=two_rows)
+    for number in ("41001", "41002"):
+        world.add_invoice(number, location="Perth", time=two_rows)
+
+
+def edits_act(world: World) -> None:
+    """Six hours later: edits on both sides, two of them held, beside new invoices and a contact to be made."""
+    world.later()
+    connectwise, invoices = world.connectwise, world.invoices()
+
+    def edit(number: int, **fields: Any) -> None:
+        connectwise.edit_row("time", connectwise.rows("time", number)[0]["id"], **fields)
+        connectwise.edit_invoice(number)
+
+    def by_hand(number: str, **fields: Any) -> None:
+        lines = [{"LineItemID": line["LineItemID"]} for line in invoices[number]["LineItems"]]
+        world.books.edit(invoices[number]["InvoiceID"], LineItems=[lines[0] | fields, lines[1]])
+
+    edit(39001, invoiceHours=3, notes="Longer than thought")
+    connectwise.add_row("time", 39002, invoiceHours=1, hourlyRate=80, notes="More")
+    connectwise.edit_invoice(39002, customerPO="PO-9")
+    by_hand("40003", Description="In her words", AccountCode="260")
+    edit(39003, invoiceHours=4)
+    world.books.approve(invoices["40004"]["InvoiceID"])
+    connectwise.delete_row("time", connectwise.rows("time", 39004)[0]["id"])
+    connectwise.edit_invoice(39004, invoiceNumber="40014")
+    by_hand("40005", Description="In her words")
+    edit(39005, notes="In his words")
+    world.books.approve(invoices["40006"]["InvoiceID"])
+    world.books.pay(invoices["40006"]["InvoiceID"], "10")
+    edit(39006, hourlyRate=90)
+    for in_perth in (39008, 39009):
+        edit(in_perth, hourlyRate=110)
+    connectwise.add_company("MADE", "Made To Order", account_number="MADE01")
+    world.add_invoice("40011", company="MADE")
+    for number, place in (("40012", "Sydney"), ("41011", "Perth")):
+        world.add_invoice(number, location=place)
+
+
+def hand_act(world: World) -> None:
+    """While nobody knows whether an edit arrived, a person changes a line that it sends."""
+    invoice = next(each for each in world.books.invoices("ACCREC") if each["InvoiceNumber"] == "40001")
+    lines = [{"LineItemID": line["LineItemID"]} for line in invoice["LineItems"]]
+    world.books.edit(invoice["InvoiceID"], LineItems=[lines[0] | {"AccountCode": "260"}, lines[1]])
+
+
 def plain_act(world: World) -> None:
     """Nothing but new records that land, in both organisations."""
     for number, place in (("40001", "Sydney"), ("40002", "Sydney"), ("40003", "Sydney"), ("41001", "Perth")):
         world.add_invoice(number, location=place)
+
+
+ACTS: dict[str, tuple[Callable[[World], None], Callable[[World], None] | None]] = {
+    "first": (first_act, None),
+    "later": (first_act, second_act),
+    "edits": (posted_act, edits_act),
+    "plain": (plain_act, None),
+}
+"""What happens before the cycle that is disturbed; where there is a second part, a cycle runs between the two."""
 
 
 # One case
@@ -116,7 +176,8 @@ class Case:
     """What goes wrong in one cycle: a kill at an event, or a fault at a call to Xero.
 
     `minutes` pass before the next cycle; `kill_again_at` kills that one too; `switches` are Xero's throughout.
-    `always_two`: run a second cycle also where the first has made everything good.
+    `always_two`: run a second cycle also where the first has made everything good. `by_hand`: a person changes one of
+    the documents that are being edited, before the next cycle.
     """
 
     what: str
@@ -126,6 +187,7 @@ class Case:
     minutes: float = 0
     kill_again_at: int = 0
     always_two: bool = False
+    by_hand: bool = False
     switches: XeroSwitches = field(default_factory=XeroSwitches)
 
 
@@ -151,7 +213,7 @@ Change = Callable[[pytest.MonkeyPatch], None]
 
 
 class Theatre:
-    """A world at the beginning of an act (first, later, plain), in a process that was started for it alone.
+    """A world at the beginning of an act (one of ACTS), in a process that was started for it alone.
 
     Tests that ran before have left threads behind, and a process with threads cannot be forked safely.
     """
@@ -218,22 +280,23 @@ class _Troupe:
         self.schema = schema
         _warm_up(folder / "warm")
         self.world = World(folder / "stage", audit_url=schema.url if schema else "").ready_twice()
-        if act == "plain":
-            plain_act(self.world)
-        else:
-            first_act(self.world)
-        if act == "later":
+        begins, goes_on = ACTS[act]
+        begins(self.world)
+        if goes_on is not None:
             self.world.cycle()
-            second_act(self.world)
+            goes_on(self.world)
         if not schema:
             # A log that was not merged would be left out of the copies.
             with closing(sqlite3.connect(self.world.folder / "audit.db")) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.rehearsal = self.rehearse(XeroSwitches())
+        self.pictures = {False: self.rehearsal["picture"]}
+        if act == "edits":
+            self.pictures[True] = self.rehearse(XeroSwitches(), by_hand=True)["picture"]
 
-    def rehearse(self, switches: XeroSwitches) -> dict[str, Any]:
+    def rehearse(self, switches: XeroSwitches, by_hand: bool = False) -> dict[str, Any]:
         """What an undisturbed cycle does, and how things look afterwards."""
-        line, pid = _fork(lambda: self._in(lambda world: _rehearse(world, switches), "rehearsal"))
+        line, pid = _fork(lambda: self._in(lambda world: _rehearse(world, switches, by_hand), "rehearsal"))
         rehearsal: dict[str, Any] | str = _received(line, pid)
         assert not isinstance(rehearsal, str), rehearsal
         return rehearsal
@@ -276,7 +339,7 @@ class _Troupe:
         return problems
 
     def _case(self, case: Case, name: str) -> Any:
-        return self._in(lambda world: _play(world, case, self.rehearsal["picture"]), name)
+        return self._in(lambda world: _play(world, case, self.pictures[case.by_hand]), name)
 
     def _in(self, act: Callable[[World], Any], name: str) -> Any:
         world = self.open(name)
@@ -339,22 +402,26 @@ class Picture:
 
 def _warm_up(folder: Path) -> None:
     """Play all acts once in this very process: whatever is imported or compiled once, every fork has already."""
-    world = World(folder).ready_twice()
-    first_act(world)
-    world.cycle()
-    second_act(world)
-    world.cycle()
-    world.later().cycle()
+    for begins, goes_on in (ACTS["later"], ACTS["edits"]):
+        world = World(folder / begins.__name__).ready_twice()
+        begins(world)
+        world.cycle()
+        if goes_on is not None:
+            goes_on(world)
+        world.cycle()
+        world.later().cycle()
     Picture.of(world)
     gc.collect()
     gc.freeze()
 
 
-def _rehearse(world: World, switches: XeroSwitches) -> dict[str, Any]:
+def _rehearse(world: World, switches: XeroSwitches, by_hand: bool) -> dict[str, Any]:
     """The undisturbed cycle, in a child like all others: its events, its calls to Xero, and the picture after it."""
     world.xero.switches = switches
     told = _in_child(world, 0)
     calls = [f"{call.method} {call.path.rpartition('/')[2]}" for call in world.to_xero.calls[told["before"] :]]
+    if by_hand:
+        hand_act(world)
     for _ in range(2):
         summary = world.later().cycle()
         assert not summary.failed, summary.failed
@@ -371,6 +438,8 @@ def _play(world: World, case: Case, expected: Picture) -> str:
     elif not _with_fault(world, case):
         return f"the cycle ended before call {case.fault_at}"
     world.clock.advance(minutes=case.minutes)
+    if case.by_hand:
+        hand_act(world)
     if case.kill_again_at:
         _in_child(world, case.kill_again_at)
         world.clock.advance(minutes=case.minutes)

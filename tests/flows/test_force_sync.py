@@ -29,16 +29,19 @@ def test_the_form_is_flat_described_field_by_field_and_begins_with_the_family() 
 @pytest.mark.parametrize(
     ("given", "references", "everything", "words"),
     [
-        ({}, [], False, 'Fill in "References", switch on "Everything" or set "Since"; nothing was done.'),
+        ({}, [], False, 'Fill in "References", switch on "Everything" or "Sweep", or set "Since"; nothing was done.'),
         ({"references": ["", "  "]}, [], False, 'Fill in "References", switch on'),
         ({"references": [" 40001", "", "id:7 "]}, ["40001", "id:7"], False, ""),
         ({"force": True}, [], True, ""),
         ({"since": "2026-03-01"}, [], True, ""),
         ({"references": ["40001"], "force": True}, ["40001"], True, 'Fill in either "References", or'),
         ({"references": ["40001"], "since": "2026-03-01"}, ["40001"], True, 'Fill in either "References", or'),
+        ({"plan_file": "plan.json"}, [], False, ""),
+        ({"plan_file": "plan.json", "references": ["40001"]}, ["40001"], False, "The plan says itself"),
+        ({"plan_file": "plan.json", "since": "2026-03-01"}, [], True, "The plan says itself"),
     ],
 )
-def test_either_references_or_everything(
+def test_either_references_or_everything_or_a_plan(
     given: dict[str, Any], references: list[str], everything: bool, words: str
 ) -> None:
     """Blank items are none, a date alone means everything since then, and anything unclear is a sentence."""

@@ -58,6 +58,26 @@ def test_an_edit_is_planned_field_by_field_with_money_and_calls(world: World) ->
     assert world.invoices()["40001"]["Total"] == Decimal("330.00")
 
 
+def test_what_a_person_changed_and_keeps_is_planned_so(world: World) -> None:
+    """The money moves on her account and at her tax, and nothing moves where only the header changes."""
+    there = world.invoices()["40001"]
+    hers = {"AccountCode": "260", "TaxType": "EXEMPTOUTPUT", "TaxAmount": None}
+    world.books.edit(there["InvoiceID"], LineItems=[there["LineItems"][0] | hers])
+    made = plan(world, references=["40001"])
+    (edit,) = made["writes"]
+    name = "of 'Work for 40001'"
+    assert edit["kept"] == [
+        {"name": f"AccountCode {name}", "from": "200", "to": "260"},
+        {"name": f"TaxType {name}", "from": "OUTPUT", "to": "EXEMPTOUTPUT"},
+    ]
+    assert made["accounts"] == [{"organisation": "Sydney", "account_code": "260", "net": "150.00", "tax": "0.00"}]
+    world.connectwise.edit_row("time", world.connectwise.rows("time", 39001)[0]["id"], invoiceHours=2)
+    world.connectwise.edit_invoice(39001, customerPO="PO-1")
+    made = plan(world, references=["40001"])
+    assert [field["name"] for field in made["writes"][0]["fields"]] == ["Reference"]
+    assert made["accounts"] == []
+
+
 def test_a_plan_says_what_the_brake_would_hold(world: World) -> None:
     assert plan(world)["braked"] == []
     world.policy("[brake]\nolder_than_days = 0\nupdates = 1\n")
@@ -110,6 +130,9 @@ def test_a_plan_is_refused_whole_when_either_side_has_moved(world: World, side: 
     assert summary.exit_code == 2
     assert "nothing was done" in summary.failed
     assert world.snapshot() == before
+    # What ConnectWise does not show any more has no number.
+    moved = {"a new one": "40002", "deleted": "id:39002", "tables": "40002, 40001"}
+    assert f"({moved.get(side, '40001')})" in summary.failed
 
 
 @pytest.mark.parametrize(

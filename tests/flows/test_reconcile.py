@@ -263,6 +263,45 @@ def test_xeros_own_cent_is_rounding_and_more_is_not(world: World, price: bytes, 
     assert found.tied_out is expected.startswith("rounding")
 
 
+def test_a_tax_type_that_a_person_keeps_through_an_edit_of_ours_is_named(world: World) -> None:
+    """What we wrote ties out net of tax only: the tax is hers, before and after the next edit."""
+    number = world.add_invoice("40001")
+    world.cycle()
+    hers = world.invoices()["40001"]["LineItems"][0] | {"TaxType": "EXEMPTOUTPUT", "TaxAmount": None}
+    world.books.edit(xero_id(world, "40001"), LineItems=[hers])
+    assert named(reconcile(world)) == {"40001": "hand_edit: edited -30.00"}
+    world.later().connectwise.edit_row("time", world.connectwise.rows("time", number)[0]["id"], invoiceHours=3)
+    world.connectwise.edit_invoice(number)
+    assert world.outcomes(world.cycle()) == {"40001": "updated"}
+    found = reconcile(world)
+    assert named(found) == {"40001": "hand_edit: tax_type -45.00"}
+    assert found.tied_out
+    # Another hand afterwards is a cause of its own.
+    other = world.invoices()["40001"]["LineItems"][0] | {"UnitAmount": 140, "LineAmount": None, "TaxAmount": None}
+    world.books.edit(xero_id(world, "40001"), LineItems=[other])
+    assert told(reconcile(world)) == ["hand_edit edited 0 -30.00", "hand_edit tax_type 0 -45.00"]
+
+
+def test_a_version_of_xero_that_a_person_decided_for_is_named(world: World) -> None:
+    """Its amount and its date are hers, by her word."""
+    number = world.add_invoice("40001")
+    world.cycle()
+    hers = world.invoices()["40001"]["LineItems"][0] | {"UnitAmount": 140, "LineAmount": None, "TaxAmount": None}
+    world.books.edit(xero_id(world, "40001"), LineItems=[hers], Date="2026-02-27")
+    world.later().connectwise.edit_row("time", world.connectwise.rows("time", number)[0]["id"], invoiceHours=3)
+    world.connectwise.edit_invoice(number)
+    world.cycle()
+    assert told(reconcile(world)) == [
+        "hand_edit edited -1 -330.00",
+        "hand_edit edited 1 308.00",
+        "held edited_in_xero 0 -165.00",
+    ]
+    world.later().cycle(references=["40001"], take="theirs")
+    found = reconcile(world)
+    assert told(found) == ["hand_edit taken -1 -495.00", "hand_edit taken 1 308.00"]
+    assert found.tied_out
+
+
 def test_a_document_that_nobody_in_connectwise_knows_is_only_in_xero(world: World) -> None:
     """With its number; a bill is none of it."""
     line = {"Description": "x", "Quantity": 1, "UnitAmount": 100, "AccountCode": "200"}
@@ -468,3 +507,38 @@ def test_xero_documents_on_several_pages_are_all_counted(world: World, monkeypat
         world.add_invoice(str(number))
     world.cycle()
     assert sums(reconcile(world)) == {("Sydney", "2026-03"): (5, 5, "0.00")}
+
+
+def test_a_version_of_xeros_that_was_kept_has_a_name(world: World) -> None:
+    """Her tax type, which an edit left alone, and a document of which somebody said that Xero's version counts."""
+    hers, theirs = world.add_invoice("40001"), world.add_invoice("40002")
+    world.cycle()
+    for number, change in (("40001", {"TaxType": "EXEMPTOUTPUT"}), ("40002", {"UnitAmount": 100, "LineAmount": None})):
+        line = {"LineItemID": world.invoices()[number]["LineItems"][0]["LineItemID"], **change}
+        world.books.edit(xero_id(world, number), LineItems=[line])
+    for record in (hers, theirs):
+        world.later()
+        world.connectwise.edit_row("time", world.connectwise.rows("time", record)[0]["id"], invoiceHours=3)
+        world.connectwise.edit_invoice(record)
+    world.cycle()
+    world.later().cycle(references=["40002"], take="theirs")
+    found = reconcile(world)
+    assert found.tied_out
+    assert named(found) == {"40001": "hand_edit: tax_type -45.00", "40002": "hand_edit: taken -275.00"}
+
+
+def test_a_date_of_xeros_that_was_kept_moves_the_money_under_that_name(world: World) -> None:
+    """Both changed the date; a person says that Xero's counts, and an edit of something else leaves it."""
+    number = world.add_invoice("40001", date=day("2026-02-20"))
+    world.cycle()
+    world.books.edit(xero_id(world, "40001"), Date=day("2026-03-01"))
+    world.later().connectwise.edit_invoice(number, date=day("2026-02-25"))
+    world.cycle()
+    world.later().cycle(references=["40001"], take="theirs")
+    for reference in ("", "PO-9"):
+        world.later().connectwise.edit_invoice(number, customerPO=reference)
+        world.cycle()
+        found = reconcile(world)
+        assert found.tied_out
+        assert {f"{each.kind}: {each.reason}" for each in found.differences} == {"moved: hand_edit"}
+    assert world.invoices()["40001"]["Reference"] == "PO-9"

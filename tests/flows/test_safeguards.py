@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 import blocks.xero.client
+import flows.creates
 import flows.cycle
 from blocks.audit import requests
 from blocks.audit.database import Audit
@@ -334,7 +335,7 @@ def test_a_lost_audit_and_a_renumbered_document_need_the_search(
     for path in world.folder.glob("audit.db*"):
         path.unlink()
     if not searched:
-        monkeypatch.setattr(flows.cycle, "_look_before_first_write", lambda *_given: None)
+        monkeypatch.setattr(flows.creates, "_look_before_first_write", lambda *_given: None)
     world.later().cycle()
     assert sorted(world.invoices()) == (["A-1"] if searched else ["40001", "A-1"])
 

@@ -129,6 +129,63 @@ def test_fields_that_only_a_person_changed_stay_hers(world: World) -> None:
     assert {name: line(world)[name] for name in hers} == hers
 
 
+def test_what_she_kept_through_an_edit_is_not_overwritten_by_a_later_one(world: World) -> None:
+    """Her account stayed when the hours followed; when ours changes as well, she decides."""
+    number, xero_id = posted(world)
+    world.books.edit(xero_id, Reference="HERS", LineItems=[line(world) | {"AccountCode": "260"}])
+    edit(world, number, invoiceHours=3)
+    assert world.outcomes(world.cycle()) == {"40001": "updated"}
+    world.paste("accounts.csv", "Sydney,sales,service,,,201,")
+    world.later().connectwise.edit_invoice(number, customerPO="PO-9")
+    world.cycle()
+    told = held(world, "edited_in_xero")["message"]
+    assert "Reference is PO-9 in ConnectWise (was (none)) and HERS in Xero" in told
+    assert "AccountCode of 'Work for 40001' is 201 in ConnectWise (was 200) and 260 in Xero" in told
+    world.later().cycle(references=["40001"], take="ours")
+    assert (world.invoices()["40001"]["Reference"], line(world)["AccountCode"]) == ("PO-9", "201")
+
+
+def test_a_price_that_a_person_decided_for_is_not_overwritten_by_a_later_edit(world: World) -> None:
+    number, xero_id = posted(world)
+    world.books.edit(xero_id, LineItems=[line(world) | {"UnitAmount": 140, "LineAmount": None, "TaxAmount": None}])
+    edit(world, number, invoiceHours=3)
+    world.cycle()
+    world.later().cycle(references=["40001"], take="theirs")
+    # Something else follows; the price is hers until ConnectWise says something new about it.
+    world.later().connectwise.edit_invoice(number, customerPO="PO-9")
+    assert world.outcomes(world.cycle()) == {"40001": "updated"}
+    edit(world, number, invoiceHours=4)
+    world.cycle()
+    assert "is 600.00 in ConnectWise (was 450.00) and 280.00 in Xero" in held(world, "edited_in_xero")["message"]
+    # Another line brings ours back no more than a change of this one.
+    edit(world, number, invoiceHours=3)
+    world.connectwise.add_row("time", number, invoiceHours=1, hourlyRate=100, notes="More")
+    world.connectwise.edit_invoice(number)
+    world.cycle()
+    assert "was changed in Xero from 450.00 to 280.00" in held(world, "edited_in_xero")["message"]
+    world.connectwise.delete_row("time", world.connectwise.rows("time", number)[1]["id"])
+    edit(world, number, invoiceHours=4)
+    world.cycle()
+    assert line(world)["LineAmount"] == Decimal("280.00")
+    world.later().cycle(references=["40001"], take="ours")
+    assert line(world)["LineAmount"] == Decimal("600.00")
+
+
+def test_a_line_that_a_person_decided_to_leave_out_does_not_come_back(world: World) -> None:
+    more = [{"invoiceHours": each, "hourlyRate": 100, "notes": f"Part {each}"} for each in (1, 2)]
+    number, xero_id = posted(world, time=more)
+    world.books.edit(xero_id, LineItems=[line(world)])
+    edit(world, number, notes="In other words")
+    world.cycle()
+    held(world, "edited_in_xero")
+    world.later().cycle(references=["40001"], take="theirs")
+    assert world.exceptions() == []
+    edit(world, number, notes="In others again")
+    world.cycle()
+    held(world, "edited_in_xero")
+    assert [each["Description"] for each in world.invoices()["40001"]["LineItems"]] == ["Part 1"]
+
+
 def test_her_tax_type_stays_and_the_document_ties_out_net_of_tax(world: World) -> None:
     number, xero_id = posted(world)
     world.books.edit(xero_id, LineItems=[line(world) | {"TaxType": "EXEMPTOUTPUT", "TaxAmount": None}])
@@ -334,6 +391,18 @@ def test_reopened_and_closed_again_with_an_edit(world: World) -> None:
     assert world.invoices()["40001"]["Total"] == Decimal("495.00")
 
 
+def test_reopened_and_closed_again_as_it_was(world: World) -> None:
+    number, _ = posted(world)
+    before = world.snapshot()
+    world.later().connectwise.reopen_invoice(number)
+    assert world.outcomes(world.cycle()) == {"40001": "deferred: waits_for_close"}
+    world.later().connectwise.close_invoice(number)
+    with world.watching() as seen:
+        assert world.outcomes(world.cycle()) == {"40001": "unchanged"}
+    assert not [call for call in seen.xero if "Invoices" in call]
+    assert (world.exceptions(), world.snapshot()) == ([], before)
+
+
 def test_batching_in_connectwise_is_no_edit(world: World) -> None:
     """Batched, unbatched, batched again: the record moves, the document does not."""
     number, _ = posted(world)
@@ -371,6 +440,58 @@ def test_an_edit_while_the_cycle_runs_is_left_to_the_next_one(world: World) -> N
     world.to_xero.plan = lambda _request, _number: None
     assert world.outcomes(world.later().cycle()) == {"40001": "updated"}
     assert world.invoices()["40001"]["Total"] == Decimal("495.00")
+
+
+def test_an_edit_while_another_is_written_is_left_to_the_next_cycle(world: World) -> None:
+    """Of either side: what ConnectWise says since is not lost, and her field is not taken for ours."""
+    number, xero_id = posted(world)
+    edit(world, number, invoiceHours=3)
+
+    def meanwhile(request: Request, _number: int) -> None:
+        if request.method == "POST" and request.path.endswith("/Invoices"):
+            world.clock.advance(seconds=5)
+            world.connectwise.edit_row("time", world.connectwise.rows("time", number)[0]["id"], invoiceHours=4)
+            world.connectwise.edit_invoice(number, customerPO="PO-9")
+            world.books.edit(xero_id, DueDate="2026-03-31")
+
+    world.to_xero.plan = meanwhile
+    assert world.outcomes(world.cycle()) == {"40001": "updated"}
+    world.to_xero.plan = lambda _request, _number: None
+    assert world.outcomes(world.later().cycle()) == {"40001": "updated"}
+    now = world.invoices()["40001"]
+    assert (now["Total"], now["Reference"], now["DueDateString"][:10]) == (Decimal("660.00"), "PO-9", "2026-03-31")
+
+
+def test_a_row_that_changed_the_amount_without_its_invoice_is_found_by_force(world: World) -> None:
+    """No cycle can read it by itself; what is forced follows, whichever way it is forced."""
+    number, _ = posted(world)
+    world.later().add_invoice("40002")
+    world.cycle()
+    row = world.connectwise.rows("time", number)[0]["id"]
+    for hours, form in ((3, {"references": ["40001"]}), (4, {"force": True})):
+        world.later().connectwise.edit_row("time", row, invoiceHours=hours)
+        world.cycle()
+        assert world.invoices()["40001"]["Total"] == Decimal(165 * (hours - 1))
+        assert world.outcomes(world.cycle(**form))["40001"] == "updated"
+        assert world.invoices()["40001"]["Total"] == Decimal(165 * hours)
+
+
+def test_an_edit_that_was_undone_while_it_waited_for_a_row_leaves_no_exception(world: World) -> None:
+    """The row of tracking.csv is there again, and nothing is left to write."""
+    table, row = "organisation,side,source,value,tracking_category,option\n", ",sales,department,Desk,Region,East\n"
+    world.connectwise.add_department("Desk")
+    world.books.add_tracking_category("Region", ["East"])
+    world.write("tracking.csv", table + row)
+    number, _ = posted(world, department="Desk")
+    world.write("tracking.csv", table + row.replace("Desk", "Nobody's"))
+    edit(world, number, invoiceHours=3)
+    world.cycle()
+    held(world, "missing_tracking")
+    edit(world, number, invoiceHours=2)
+    world.cycle()
+    world.write("tracking.csv", table + row)
+    assert world.outcomes(world.later().cycle()) == {"40001": "unchanged"}
+    assert world.exceptions() == []
 
 
 def test_a_total_below_zero_never_becomes_an_edit(world: World) -> None:

@@ -158,3 +158,48 @@ def test_texts_that_differ_by_blanks_or_case_are_the_same() -> None:
     theirs = answer(OLD)
     theirs["LineItems"][0]["Description"] = f"  {OLD.lines[0].description.upper()} "
     assert merged(edited({"Description"}), theirs).clashes == []
+
+
+# What she decided before the last write
+
+
+def kept(theirs: dict[str, Any], new: Document, take: Take = "") -> Merged:
+    """An edit after a write (or a word) that left Xero's version as it is: what stands there is the base."""
+    last = LastWrite(OLD, Found.parse(theirs), line_ids(OLD, Found.parse(answer(OLD))))
+    return merge(new, last, Posted.read(Found.parse(theirs)), take)
+
+
+@given(st.sets(st.sampled_from(HEADER + LINE), min_size=1))
+def test_what_a_write_left_as_hers_is_still_hers_at_the_next_edit(hers: set[str]) -> None:
+    """It came back in Xero's answer to our write, and is no less hers for that."""
+    found = kept(by_hand(hers), edited(hers))
+    assert {clash.name.split(" of ")[0] for clash in found.clashes} == hers
+    assert found.changes == []
+    assert {change.name.split(" of ")[0] for change in kept(by_hand(hers), edited(hers), "ours").changes} == hers
+
+
+def test_a_price_that_a_person_decided_on_is_not_undone_by_an_edit_of_another_line() -> None:
+    """All lines are sent when one has changed, so the others have to be as she left them."""
+    theirs = answer(OLD)
+    theirs["LineItems"][1] |= {"UnitAmount": "140", "LineAmount": "140"}
+    (clash,) = kept(theirs, edited({"Description"})).clashes
+    assert clash.name.startswith("LineAmount")
+    assert kept(theirs, edited({"Reference"})).clashes == []
+
+
+def test_a_line_that_a_person_took_out_does_not_come_back_with_an_edit_of_another() -> None:
+    theirs = answer(OLD)
+    del theirs["LineItems"][1]
+    (clash,) = kept(theirs, edited({"Description"})).clashes
+    assert (clash.name[:4], clash.theirs) == ("Line", None)
+    assert kept(theirs, edited({"Reference"})).clashes == []
+
+
+@pytest.mark.parametrize("name", LINE)
+def test_a_row_that_is_gone_does_not_take_her_edit_of_its_line_with_it(name: str) -> None:
+    """Both changed it: ConnectWise by removing it, she by her edit."""
+    gone = replace(OLD, lines=OLD.lines[1:])
+    (clash,) = merged(gone, by_hand({name})).clashes
+    assert clash.name.startswith(name)
+    assert kept(by_hand({name}), gone).clashes
+    assert merged(gone, by_hand({name}), "ours").clashes == []

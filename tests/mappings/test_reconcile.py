@@ -125,6 +125,27 @@ TAKEN_AWAY, ADDED = (-1, "-330.00"), (1, "330.00")
         (Pair(sourced(figure("330.01")), booked(), written(), POSTED), [("", "", 0, "-0.01")]),
         (Pair(sourced(figure("440")), booked(), written(), Known(Outcome.UNCHANGED)), [("", "", 0, "-110.00")]),
         (Pair(sourced(), booked(), written(), POSTED), [("", "", *ADDED)]),
+        # A person's tax type stays, or her version; what else Xero made of it is told apart from that.
+        (
+            Pair(
+                sourced(figure()),
+                booked(figure("300")),
+                written(None, figure("300"), agreed=figure("300"), her_tax=True),
+            ),
+            [("hand_edit", "tax_type", 0, "-30.00")],
+        ),
+        (
+            Pair(sourced(figure()), booked(figure("280")), written(None, figure("280"), agreed=figure("280"))),
+            [("hand_edit", "taken", 0, "-50.00")],
+        ),
+        (
+            Pair(
+                sourced(figure()),
+                booked(figure("310")),
+                written(None, figure("310"), agreed=figure("300"), her_tax=True),
+            ),
+            [("hand_edit", "tax_type", 0, "-30.00"), ("", "", 0, "10")],
+        ),
         # Xero made something else of it than was sent.
         (
             Pair(sourced(figure()), booked(figure("330.03")), written(answered=figure("330.03")), POSTED),

@@ -387,6 +387,16 @@ def test_every_cure_takes_its_cause_away(tmp_path: Path) -> None:
     assert world.told("number_taken")["invoiceNumber"].endswith("-A")
 
 
+def test_what_is_edited_later_has_no_other_trouble(world: World) -> None:
+    """Each edit is of an invoice that is posted as it is, and says what people did and how it ends."""
+    edits = world.scenario.edits
+    assert {edit.held for edit in edits} == {"", "paid_in_xero"}
+    for edit in edits:
+        assert edit.number in world.good and world.invoice(edit.number)["total"] > 0
+        assert edit.says.endswith(".") and edit.ends.endswith(".")
+        assert bool(edit.words) == bool(edit.held)
+
+
 def test_an_unknown_scenario_is_refused() -> None:
     """With the names that are known."""
     with pytest.raises(ValueError, match="msp"):

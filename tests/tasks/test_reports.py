@@ -61,28 +61,33 @@ def test_a_plan_is_read_by_what_it_would_do_and_what_it_would_hold() -> None:
         "family": "invoices", "organisation": "Sydney", "reference": "24101", "connectwise_id": 7, "action": "update",
         "document": "invoice", "total": "495.00", "currency": "AUD",
         "fields": [{"name": "Total", "from": "330.00", "to": "495.00"}, {"name": "Date", "from": None, "to": "2026"}],
+        "kept": [{"name": "DueDate", "from": "2026-03-09", "to": "2026-03-31"}],
     }  # fmt: skip
     shown = planned_row(write, link)
     assert (shown["plan"], shown["amount"], shown["what"]) == (
         "update invoice",
         "495.00 AUD",
-        "Total: 330.00 -> 495.00; Date: (none) -> 2026",
+        "Total: 330.00 -> 495.00; Date: (none) -> 2026; stays as changed in Xero: DueDate: 2026-03-09 -> 2026-03-31",
     )
     assert shown["ConnectWise"] == "[open](https://cw.example/invoices/7)"
     assert planned_row({**write, "document": "contact"}, link)["ConnectWise"] is None
     hold = {
         "family": "invoices", "organisation": "", "reference": "24102", "connectwise_id": 8, "outcome": "held",
-        "reason": "missing_rate", "message": "No rate.", "fix": "Add <one>.", "amount": "1.00", "currency": "EUR",
+        "reason": "missing_rate", "message": "No rate.", "fix": "Add <one>, then `tieout sync --force`.",
+        "amount": "1.00", "currency": "EUR",
     }  # fmt: skip
     shown = planned_row(hold, link)
     assert (shown["plan"], shown["reason"], shown["what"]) == ("hold", "missing_rate", "No rate.")
 
     account = {"organisation": "Sydney", "account_code": "200", "net": "450.00", "tax": "45.00"}
     plan = {"plan_id": "abc", "writes": [write], "holds": [hold], "unchanged": 3, "accounts": [account]}
-    told = plan_summary("invoices", plan)
+    told = plan_summary("invoices", plan, link)
+    assert "* **24101** update invoice · Sydney · 495.00 AUD [ConnectWise](<https://cw.example/invoices/7>)" in told
+    assert "    * Total: 330.00 -\\> 495.00\n" in told
+    assert "    * stays as changed in Xero: DueDate: 2026-03-09 -\\> 2026-03-31\n" in told
     assert "1 to write, 3 unchanged, 1 would be held. Nothing was written" in told
     assert "| Sydney | 200 | 450.00 | 45.00 |" in told
-    assert "* **24102** (missing_rate): No rate. Add \\<one\\>." in told
+    assert "* **24102** (missing_rate): No rate. Add \\<one\\>, then `tieout sync --force`." in told
 
 
 def test_the_summary_repeats_outcomes_with_links_that_every_version_of_the_ui_shows() -> None:

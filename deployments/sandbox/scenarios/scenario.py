@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 HERE = Path(__file__).parent
 
@@ -38,6 +38,36 @@ class Cure:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+@dataclass(frozen=True)
+class Edit:
+    """What people do to one invoice after it was posted, and what has to become of its document in Xero.
+
+    `stands` are fields of the document (API names) as they have to be after the next cycle, `line` those of its first
+    line. Where `held` names a reason the edit does not get through; `words` are then what has to be said of it.
+    """
+
+    number: str
+    says: str
+    act: Callable[[], object]
+    document: Callable[[], dict[str, Any]]
+    """The document as it is in Xero now."""
+    stands: Mapping[str, Any]
+    line: Mapping[str, Any]
+    ends: str
+    """What the story says of it afterwards."""
+    held: str = ""
+    words: tuple[str, ...] = ()
+
+    @property
+    def stands_so(self) -> bool:
+        """Whether the document is as it has to be."""
+        found = self.document()
+        line = found["LineItems"][0]
+        return all(found[name] == value for name, value in self.stands.items()) and all(
+            line[name] == value for name, value in self.line.items()
+        )
+
+
 @dataclass
 class Scenario:
     """A world that was built, by invoice number."""
@@ -64,6 +94,8 @@ class Scenario:
     adopted: tuple[str, ...] = ()
     """Invoices that somebody entered in Xero by hand, identically."""
     cures: list[Cure] = field(default_factory=list)
+    edits: list[Edit] = field(default_factory=list)
+    """What happens to some of the invoices once they are posted."""
 
     def copy_tables(self, into: Path) -> Path:
         """Copy the tables to a folder of one's own, with the start date written into its `policy.toml`."""

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Literal
 
 from deployments.sandbox.connectwise import SimulatedConnectWise
-from deployments.sandbox.scenarios.scenario import HERE, Cure, Scenario
+from deployments.sandbox.scenarios.scenario import HERE, Cure, Edit, Scenario
 from deployments.sandbox.xero import Organisation, SimulatedXero
 
 Data = dict[str, Any]
@@ -76,6 +76,7 @@ class _Story:
         for name, day in self.lock_dates.items():
             self.organisations[name].set_lock_date(day)
         self._note_cures()
+        self._note_edits()
         return self.scenario
 
     def _moment(self, day: date, minute: int = 0) -> datetime:
@@ -306,6 +307,44 @@ class _Story:
             "Correct the total in ConnectWise.",
             partial(world.edit_invoice, invoice("unreadable"), total=None),
         )
+
+    # --- edits of what was posted
+
+    def _note_edits(self) -> None:
+        for given in self.data["edit"]:
+            number = self.scenario.keys[given["invoice"]]
+            self.scenario.edits.append(
+                Edit(
+                    number,
+                    given["says"],
+                    partial(self._edit, number, given),
+                    partial(self._posted, number),
+                    given["stands"],
+                    given.get("line", {}),
+                    given["ends"],
+                    given.get("held", ""),
+                    tuple(given.get("words", ())),
+                )
+            )
+
+    def _posted(self, number: str) -> Data:
+        """The document of an invoice in Xero, wherever it is."""
+        found = (books.invoice_by_number(number, "ACCREC") for books in self.organisations.values())
+        return next(document for document in found if document is not None)
+
+    def _edit(self, number: str, given: Data) -> None:
+        """First what people do in Xero, then what they do in ConnectWise."""
+        document, invoice = self._posted(number), self.scenario.invoices[number]
+        books = next(one for one in self.organisations.values() if one.invoice_by_number(number, "ACCREC"))
+        if "in_xero" in given:
+            first, *others = document["LineItems"]
+            books.edit(document["InvoiceID"], LineItems=[first | given["in_xero"], *others])
+        if given.get("paid"):
+            books.approve(document["InvoiceID"])
+            books.pay(document["InvoiceID"], document["Total"])
+        if "time" in given:
+            self.connectwise.edit_row("time", self.connectwise.rows("time", invoice)[0]["id"], **given["time"])
+        self.connectwise.edit_invoice(invoice, **given.get("header", {}))
 
 
 class _Draw:
