@@ -51,7 +51,7 @@ FamiliesArgument = Annotated[
     list[str] | None, typer.Argument(help="invoices, credit_notes, payments, purchase_orders. None: all that are on.")
 ]
 KNOWN = ("invoices", "credit_notes", "payments", "purchase_orders")
-BUILT = ("invoices",)
+BUILT = ("invoices", "credit_notes")
 
 
 def main() -> None:
@@ -229,10 +229,11 @@ def sync(
 
     name = settings.prefect.name
     chosen = choose(families or (families_of_plan(plan_file) if plan_file else None), load_tables(name).read().policy)
+    from flows.credit_notes import sync_credit_notes
     from flows.family import SyncForm
     from flows.invoices import sync_invoices
 
-    flows = {"invoices": sync_invoices}
+    flows = {"invoices": sync_invoices, "credit_notes": sync_credit_notes}
     rows: list[dict[str, Any]] = []
     held: list[dict[str, Any]] = []
     codes = [0]

@@ -92,7 +92,7 @@ def _look_before_first_write(cycle: Cycle, organisation: str) -> None:
     if cycle.lists.was_searched(organisation, cycle.family, cycle.start_date):
         return
     cycle.say(f"looking for documents of ours that are in {organisation} already")
-    for page in cycle.doors.xero.sales_since(tenant_id, cycle.start_date):
+    for page in cycle.doors.xero.documents_since(tenant_id, cycle.kind, cycle.start_date):
         bound = requests.owners(cycle.doors.audit, tenant_id, [document.xero_id for document in page])
         ours = [
             (record[1], document)

@@ -28,10 +28,11 @@ from blocks.audit.watermarks import Watermark, WatermarkMoved
 from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
 from flows import creates, sweeping, updates
 from flows.planning import digest_of
+from flows.sifting import by_header, posted_elsewhere, sift
 from flows.sweeping import Listed, Steps
-from mappings.connectwise import Invoice, SourceInvoice, describe
-from mappings.invoices import is_credit, organisation_of, starts_too_early
-from mappings.outcomes import MISSING, SAID_OF_POSTED, WAITING, Hold, Outcome, Reason, XeroList
+from mappings.connectwise import SourceInvoice
+from mappings.invoices import organisation_of
+from mappings.outcomes import WAITING, Hold, Outcome, Reason, XeroList
 from mappings.plans import Adopt, Create, Unchanged
 from mappings.related import for_mapping, for_routing
 from mappings.surroundings import Surroundings
@@ -123,7 +124,7 @@ def run_cycle(cycle: Cycle, calls: Calls, selection: Selection) -> None:
     began: datetime | None = None
     for number, (headers, at, last_page) in enumerate(_pages(cycle, calls, selection, named, seen)):
         began = began or at
-        sifted = _sift(cycle, headers, selection.forced, listed)
+        sifted = sift(cycle, headers, selection.forced, listed)
         highest = max((time for time in (highest, sifted.newest) if time is not None), default=None)
         few = number == 0 and last_page and len(sifted.todo) <= ONE_BY_ONE
         whole = _with_lines(cycle, calls, sifted.todo)
@@ -185,7 +186,8 @@ def _named(cycle: Cycle, selection: Selection) -> tuple[list[dict[str, Any]], li
         missing = [] if records or cycle.take != "theirs" else runs.missing(cycle.doors.audit, cycle.family, text)
         if not records and not missing:
             raise UnknownReference(
-                f"ConnectWise has no invoice {reference!r} (or the API member may not see it); nothing was done."
+                f"ConnectWise has no {cycle.kind.source} {reference!r} (or the API member may not see it); nothing was "
+                "done."
             )
         accepted += missing
         found.update({record["id"]: record for record in records})
@@ -209,99 +211,8 @@ def _pages(
         cycle.say(f"reading {cycle.family} changed since {since:%Y-%m-%d %H:%M:%S} UTC")
         pages, label = client.invoices_changed_since(since), f"since {since:%Y-%m-%d %H-%M}"
     while not pages.done:
-        page = calls.one(extract_invoices, Reading(pages, [label]))
+        page = calls.one(extract_invoices, Reading(cycle.family, pages, [label]))
         yield page.records, page.at, pages.done
-
-
-@dataclass(frozen=True, slots=True)
-class _Sifted:
-    """A page after a look at its headers: what has to be read and mapped, and the newest change of all."""
-
-    todo: list[Entry]
-    standings: Mapping[int, Standing]
-    newest: datetime | None
-
-
-def _sift(cycle: Cycle, headers: Sequence[dict[str, Any]], forced: bool, listed: Listed | None = None) -> _Sifted:
-    """Decide by the header alone what needs no more reading, and record it; the rest goes on.
-
-    A sweep (`listed`) notes what it sees, and counts what is as it was without a row for each.
-    """
-    cycle.counts["read"] += len(headers)
-    entries: list[Entry] = []
-    results: list[Result] = []
-    as_before: list[Result] = []
-    for raw in headers:
-        found = header_of(raw)
-        if isinstance(found, tuple):
-            results.append(cycle.hold(*found))
-        else:
-            entries.append(found)
-    if listed is not None:
-        listed.ids |= {number for raw in headers if (number := describe(raw)[0]) is not None}
-        listed.locations |= {entry.header.at_location for entry in entries if entry.header is not None}
-    ids = [entry.connectwise_id for entry in entries]
-    standings = runs.standings(cycle.doors.audit, cycle.family, ids)
-    bound = requests.bound(cycle.doors.audit, cycle.family, ids)
-    todo: list[Entry] = []
-    for entry in entries:
-        standing = standings.get(entry.connectwise_id)
-        known = bound.get(entry.connectwise_id)
-        if standing is None or standing.seen != entry.seen or standing.reason in MISSING or forced:
-            early = _by_header(cycle, entry, known is not None)
-        elif standing.outcome in WAITING or standing.reason in SAID_OF_POSTED:
-            # Unfinished, and in ConnectWise as it was: taken up with all the others like it, from its copy.
-            cycle.counts["read"] -= 1
-            continue
-        else:
-            # Skipped before: a start date or a policy that was changed since takes `force` to be looked at again.
-            if known is None:
-                early = cycle.result(entry, Outcome.SKIPPED)
-            else:
-                early = cycle.result(entry, Outcome.UNCHANGED, xero_id=known.xero_id, organisation=known.organisation)
-            if listed is not None:
-                as_before.append(early)
-                continue
-        if early is None:
-            todo.append(entry)
-        else:
-            results.append(early)
-    cycle.record(results)
-    cycle.count(as_before)
-    changes = [entry.header.info.last_updated for entry in entries if entry.header is not None]
-    return _Sifted(todo, standings, max((change for change in changes if change is not None), default=None))
-
-
-def _by_header(cycle: Cycle, entry: Entry, posted: bool) -> Result | None:
-    """The outcome of records that need no lines: too old, not closed, a credit. None: go on."""
-    header: Invoice | None = entry.header
-    if header is None:
-        return None
-    if not header.status.is_closed:
-        if posted:
-            return cycle.hold(
-                entry,
-                Hold(
-                    Reason.WAITS_FOR_CLOSE,
-                    header.status.name,
-                    f"{entry.reference} was reopened in ConnectWise (status {header.status.name}).",
-                ),
-            )
-        return cycle.result(entry, Outcome.SKIPPED)
-    if is_credit(header):
-        if posted:
-            return cycle.hold(
-                entry,
-                Hold(
-                    Reason.SIGN_CHANGED,
-                    str(header.total),
-                    f"{entry.reference} was posted as an invoice; its total is now {header.total}.",
-                ),
-            )
-        return cycle.result(entry, Outcome.SKIPPED)
-    if starts_too_early(header, cycle.start_date) and not posted:
-        return cycle.result(entry, Outcome.SKIPPED)
-    return None
 
 
 def _with_lines(cycle: Cycle, calls: Calls, entries: Sequence[Entry]) -> list[Entry]:
@@ -321,7 +232,7 @@ def _with_lines(cycle: Cycle, calls: Calls, entries: Sequence[Entry]) -> list[En
 def _take_up(cycle: Cycle, calls: Calls, headers: Sequence[dict[str, Any]], anew: bool) -> None:
     """Carry records that a sweep came upon, or that a person wants to be looked at; `anew` also those as before."""
     if headers:
-        sifted = _sift(cycle, headers, anew)
+        sifted = sift(cycle, headers, anew)
         whole = _with_lines(cycle, calls, sifted.todo)
         _carry(cycle, calls, whole, sifted.standings, len(whole) <= ONE_BY_ONE, False)
 
@@ -351,11 +262,13 @@ def _take_up_waiting(cycle: Cycle, calls: Calls) -> None:
         bound = requests.bound(cycle.doors.audit, cycle.family, list(standings))
         todo: list[Entry] = []
         results: list[Result] = []
-        for found in _recalled(cycle, standings, bound):
+        recalled = list(_recalled(cycle, standings, bound))
+        elsewhere = posted_elsewhere(cycle, [each for each in recalled if not isinstance(each, tuple)])
+        for found in recalled:
             if isinstance(found, tuple):
                 results.append(cycle.hold(*found, organisation=standings[found[0].connectwise_id].organisation))
                 continue
-            early = _by_header(cycle, found, found.connectwise_id in bound)
+            early = by_header(cycle, found, found.connectwise_id in bound, elsewhere)
             if early is None:
                 todo.append(found)
             else:
@@ -394,7 +307,7 @@ def _recalled(
                     Reason.UNREADABLE_RECORD,
                     "",
                     f"A cycle was interrupted while it wrote {standing.reference}; nothing of it is in Xero, and "
-                    "ConnectWise does not show the invoice any more.",
+                    "ConnectWise does not show the record any more.",
                     "Nothing, if it was deleted; otherwise let the API member see it again.",
                 ),
             )
@@ -584,7 +497,7 @@ def _map(cycle: Cycle, calls: Calls, entries: Sequence[Entry], few: bool) -> Map
     size = 1 if few else MAP_CHUNK
     outcomes: list[Document | Hold] = []
     for start in range(0, len(entries), size):
-        batch = MapBatch(cycle.doors.installation, entries[start : start + size], surroundings)
+        batch = MapBatch(cycle.family, cycle.doors.installation, entries[start : start + size], surroundings)
         found: list[Document | Hold] = calls.one(map_invoices if few else map_many, batch)
         outcomes += found
     return {entry.connectwise_id: (entry, outcome) for entry, outcome in zip(entries, outcomes, strict=True)}
@@ -675,7 +588,7 @@ def _decided(
 def _map_again(cycle: Cycle, mapped: Mapped, numbers: Sequence[int]) -> dict[int, Document | Hold]:
     """The same records mapped once more, after something about their organisation was found to have changed."""
     entries = [mapped[number][0] for number in numbers]
-    batch = MapBatch(cycle.doors.installation, entries, _surroundings(cycle, entries))
+    batch = MapBatch(cycle.family, cycle.doors.installation, entries, _surroundings(cycle, entries))
     again: list[Document | Hold] = map_invoices.fn(batch)
     mapped |= {entry.connectwise_id: (entry, one) for entry, one in zip(entries, again, strict=True)}
     return dict(zip(numbers, again, strict=True))

@@ -21,6 +21,7 @@ class Family(StrEnum):
     """The families that can be forced: a drop-down of the form."""
 
     INVOICES = "invoices"
+    CREDIT_NOTES = "credit_notes"
 
 
 def _family_first(schema: dict[str, Any]) -> None:

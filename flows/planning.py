@@ -204,7 +204,7 @@ def write_of(each: Write) -> dict[str, Any]:
         "connectwise_id": document.connectwise_id,
         "receipt": document.part,
         "action": ACTIONS[type(each)],
-        "document": "invoice",
+        "document": document.kind.word.replace(" ", "_"),
         "xero_id": None if isinstance(each, Create) else each.bound.xero_id,
         "total": plain(document.total),
         "currency": document.currency,

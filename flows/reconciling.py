@@ -21,6 +21,7 @@ from blocks.doors import Doors
 from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
 from flows.cycle import OVERLAP
 from mappings.invoices import is_credit, starts_too_early
+from mappings.kinds import CREDIT_NOTE, KINDS
 from mappings.links import xero_link
 from mappings.merging import LastWrite, keeps_her_tax
 from mappings.money import to_cents
@@ -44,7 +45,7 @@ from tasks.cycle import Entry
 from tasks.invoices import header_of
 from tasks.lists import Lists
 
-FAMILIES = ("invoices",)
+FAMILIES = ("invoices", "credit_notes")
 """The families that have a statement."""
 CHUNK = 1000
 Item = TypeVar("Item")
@@ -99,6 +100,7 @@ class _Reading:
     def __init__(self, doors: Doors, family: str, period: Period, start_date: date, say: Callable[[str], None]) -> None:
         self.doors = doors
         self.family = family
+        self.kind = KINDS[family]
         self.period = period
         self.start_date = start_date
         self.say = say
@@ -117,7 +119,7 @@ class _Reading:
         shown = f"dated {self.period.start} to {self.period.end}"
         for name, tenant_id in self.doors.tenants.items():
             self.say(f"reading what {name} has in Xero, {shown}")
-            for page in self.doors.xero.sales_since(tenant_id, self.period.start, self.period.end):
+            for page in self.doors.xero.documents_since(tenant_id, self.kind, self.period.start, self.period.end):
                 self._keep(tenant_id, page)
         self.say(f"reading {self.family} in ConnectWise, {shown}")
         for records in self.doors.connectwise.invoices_dated_from(self.period.start, self.period.end):
@@ -191,7 +193,7 @@ class _Reading:
             if each.tenant_id in self.names and (each.tenant_id, each.xero_id) not in self.documents:
                 missing[each.tenant_id].append(each.xero_id)
         for tenant_id, xero_ids in missing.items():
-            self._keep(tenant_id, list(self.doors.xero.invoices_by_id(tenant_id, xero_ids).values()))
+            self._keep(tenant_id, list(self.doors.xero.documents_by_id(tenant_id, self.kind, xero_ids).values()))
 
     def _paired(self, number: int, entry: Entry | None, bound: Bound | None, standing: Standing | None) -> Pair:
         return Pair(
@@ -209,14 +211,15 @@ class _Reading:
             return Sourced(entry.connectwise_id, entry.reference, None)
         changed = header.info.last_updated
         figure = None
-        if header.status.is_closed and not is_credit(header) and not starts_too_early(header, self.start_date):
+        ours = is_credit(header) is (self.kind is CREDIT_NOTE)
+        if header.status.is_closed and ours and not starts_too_early(header, self.start_date):
             organisation = self._name(bound) if bound else (standing.organisation if standing else "")
             currency = header.currency.currency_code.strip().upper() or (bound.currency if bound else "")
             figure = Figure(
                 organisation or NOT_ROUTED,
                 currency or (self.books[organisation].organisation.base_currency if organisation in self.books else ""),
                 header.date,
-                to_cents(header.total),
+                abs(to_cents(header.total)),
             )
         return Sourced(
             entry.connectwise_id,
@@ -254,7 +257,7 @@ class _Reading:
     def _xero_url(self, pair: Pair) -> str:
         assert pair.xero is not None, "only a document has an id"
         short_code = self.books[pair.xero.figure.organisation].organisation.short_code
-        return xero_link(self.doors.xero.api_url, short_code, pair.xero.xero_id)
+        return xero_link(self.doors.xero.api_url, short_code, self.family, pair.xero.xero_id)
 
 
 def _with_answer(written: Written, last: LastWrite, link: str) -> Written:

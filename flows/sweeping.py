@@ -184,7 +184,7 @@ def _tell_missing(
     left = {number: standing for number, standing in open_.items() if number not in over and not _is_accepted(standing)}
     new = [number for number, standing in left.items() if standing.reason not in MISSING]
     many = too_many(len(new), known)
-    _tell_of_all(cycle, "", all_at_once(len(new), known, "ConnectWise"), many)
+    _tell_of_all(cycle, "", all_at_once(cycle.kind, len(new), known, "ConnectWise"), many)
     removes: list[tuple[Remove, Standing]] = []
     for number, standing in left.items():
         if many and number in new:
@@ -207,7 +207,7 @@ def _tell_missing(
         if remove is not None:
             removes.append((remove, standing))
         else:
-            hold = missing(standing.reference, number, bound[number], theirs, certain)
+            hold = missing(cycle.kind, standing.reference, number, bound[number], theirs, certain)
             _record(cycle, [_told(cycle, standing, hold, bound[number], theirs)])
     cycle.counts["read"] += len(removes)
     removals.remove(cycle, removes)
@@ -294,7 +294,7 @@ def _compare(cycle: Cycle, organisation: str, tenant_id: str, gone: Mapping[int,
     """Lay every document of an organisation beside what was written. Raises LimitReached, Unreachable."""
     audit, xero = cycle.doors.audit, cycle.doors.xero
     seen: set[str] = set()
-    for found in xero.sales_since(tenant_id, cycle.start_date):
+    for found in xero.documents_since(tenant_id, cycle.kind, cycle.start_date):
         seen |= {each.xero_id for each in found}
         owners = requests.owners(audit, tenant_id, [each.xero_id for each in found])
         owned = {owners[each.xero_id][1]: each for each in found if each.xero_id in owners}
@@ -305,7 +305,7 @@ def _compare(cycle: Cycle, organisation: str, tenant_id: str, gone: Mapping[int,
         after = page[-1][0]
         count += len(page)
         unlisted = {xero_id: number for number, xero_id in page if xero_id not in seen}
-        there = xero.invoices_by_id(tenant_id, list(unlisted)) if unlisted else {}
+        there = xero.documents_by_id(tenant_id, cycle.kind, list(unlisted)) if unlisted else {}
         _judge(cycle, {unlisted[xero_id]: each for xero_id, each in there.items()}, gone, books)
         absent += [number for xero_id, number in unlisted.items() if xero_id not in there and number not in gone]
     books.absent[organisation] = absent
@@ -327,7 +327,7 @@ def _judge(cycle: Cycle, owned: Mapping[int, Found], gone: Mapping[int, Known], 
         if not theirs.live:
             if last.answer.live:
                 books.dead[number] = theirs
-        elif edited(standings[number].reference, bound[number], last, theirs) is not None:
+        elif edited(cycle.kind, standings[number].reference, bound[number], last, theirs) is not None:
             books.edited.append(number)
 
 
@@ -338,7 +338,9 @@ def _tell_removed(cycle: Cycle, books: _Books, steps: Steps) -> None:
         standings = runs.standings(cycle.doors.audit, cycle.family, absent)
         new = [n for n in absent if standings[n].outcome not in WAITING and _unwritten(cycle, standings[n])]
         many = too_many(len(new), books.known[organisation])
-        _tell_of_all(cycle, organisation, all_at_once(len(new), books.known[organisation], organisation), many)
+        _tell_of_all(
+            cycle, organisation, all_at_once(cycle.kind, len(new), books.known[organisation], organisation), many
+        )
         if not many:
             removed |= dict.fromkeys(new)
     for chunk in _chunks(sorted(removed)):
@@ -347,7 +349,7 @@ def _tell_removed(cycle: Cycle, books: _Books, steps: Steps) -> None:
         results: list[Result] = []
         for entry in steps.whole(chunk):
             number = entry.connectwise_id
-            hold = gone_from_xero(bound[number], lasts[number], removed[number])
+            hold = gone_from_xero(cycle.kind, bound[number], lasts[number], removed[number])
             result = cycle.hold(entry, hold, organisation=bound[number].organisation)
             results.append(_with_document(cycle, result, bound[number], removed[number]))
         _record(cycle, results)

@@ -94,7 +94,7 @@ def decide_posted(
     numbers = list(documents)
     tenant_id = documents[numbers[0]].tenant_id
     bound = requests.bound(cycle.doors.audit, cycle.family, numbers)
-    there = cycle.doors.xero.invoices_by_id(tenant_id, [bound[number].xero_id for number in numbers])
+    there = cycle.doors.xero.documents_by_id(tenant_id, cycle.kind, [bound[number].xero_id for number in numbers])
     actions = _decide(cycle, organisation, documents, bound, there, standings)
     writes = [number for number, action in actions.items() if isinstance(action, Update)]
     # Lock dates are people's to change at any time: read once per cycle before anything is written.
@@ -139,11 +139,12 @@ def _hold_taken_numbers(cycle: Cycle, tenant_id: str, actions: dict[int, Action]
     renumbered = {
         number: action
         for number, action in actions.items()
-        if isinstance(action, Update) and "InvoiceNumber" in action.merged.body
+        if isinstance(action, Update) and cycle.kind.number in action.merged.body
     }
     if not renumbered:
         return
-    there = cycle.doors.xero.invoices_by_number(tenant_id, [one.document.number for one in renumbered.values()])
+    numbers = [one.document.number for one in renumbered.values()]
+    there = cycle.doors.xero.documents_by_number(tenant_id, cycle.kind, numbers)
     for number, action in renumbered.items():
         document = action.document
         others = [

@@ -1,4 +1,7 @@
-"""From a closed ConnectWise invoice to the same invoice in Xero: one pure function, everything it needs an argument."""
+"""From a closed ConnectWise invoice to the same invoice in Xero: one pure function, everything it needs an argument.
+
+What makes an invoice makes a credit note, too (credit_notes.py): it is an invoice of ConnectWise with a negative total.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from mappings import contacts
 from mappings.coding import Coding
 from mappings.connectwise import Invoice, SourceInvoice
 from mappings.csv_tables import NOTHING, AmbiguousRows, Row, Value
+from mappings.kinds import INVOICE, Kind
 from mappings.lines import Taxability, clean, drafts_of, length_in_xero
 from mappings.money import to_cents
 from mappings.namesakes import Namesakes, several
@@ -18,7 +22,6 @@ from mappings.related import Related
 from mappings.surroundings import Surroundings, Tables
 from mappings.xero import Books, Contact, Document, Line, NewContact
 
-FAMILY = "invoices"
 LONGEST_NUMBER = 255
 SIDE = "sales"
 
@@ -111,6 +114,11 @@ def to_xero_invoice(source: SourceInvoice, surroundings: Surroundings) -> Docume
     All amounts are in the invoice's own currency. The totals of the result are what Xero will compute; they equal
     the header's to the cent, or the record is held.
     """
+    return sales_document(INVOICE, source, surroundings)
+
+
+def sales_document(kind: Kind, source: SourceInvoice, surroundings: Surroundings) -> Document | Hold:
+    """The same for either kind of sales document."""
     routed = organisation_of(source, surroundings.tables, surroundings.related, surroundings.namesakes)
     if isinstance(routed, Hold):
         return routed
@@ -125,7 +133,7 @@ def to_xero_invoice(source: SourceInvoice, surroundings: Surroundings) -> Docume
             f"{routing_row} names the organisation {organisation!r}, which is not connected (connected: {known}).",
             f"Correct organisation in {routing_row}, or add {organisation!r} to the organisations in tieout.toml.",
         )
-    return _Mapping(source, surroundings, organisation, tenant_id, books, [routing_row]).document()
+    return _Mapping(kind, source, surroundings, organisation, tenant_id, books, [routing_row]).document()
 
 
 class _Mapping:
@@ -133,6 +141,7 @@ class _Mapping:
 
     def __init__(
         self,
+        kind: Kind,
         source: SourceInvoice,
         surroundings: Surroundings,
         organisation: str,
@@ -140,6 +149,7 @@ class _Mapping:
         books: Books,
         rows: list[Row],
     ) -> None:
+        self.kind = kind
         self.source = source
         self.header = source.header
         self.surroundings = surroundings
@@ -174,12 +184,12 @@ class _Mapping:
         if self.problems or contact is None:
             return merge(self.problems)
         return Document(
-            family=FAMILY,
+            family=self.kind.family,
             connectwise_id=header.id,
             reference=header.invoice_number if clean(header.invoice_number) else number,
             organisation=self.organisation,
             tenant_id=self.tenant_id,
-            type="ACCREC",
+            type=self.kind.type,
             number=number,
             contact_id=contact.contact_id if isinstance(contact, Contact) else "",
             contact_name=contact.name,
@@ -189,9 +199,9 @@ class _Mapping:
             currency=currency,
             currency_rate=rate.value if rate else None,
             document_reference=clean(self._filled(self.decisions.sales.reference), LONGEST_NUMBER),
-            url=self.surroundings.site.link(FAMILY, header.id),
+            url=self.surroundings.site.link(self.kind.family, header.id),
             # An approved document over nothing would count as paid at once: a person decides (policy `zero_total`).
-            status="DRAFT" if zero else self.decisions.sales.invoice_status.upper(),
+            status="DRAFT" if zero else self._status().upper(),
             lines=tuple(lines),
             rows_used=(
                 *dict.fromkeys(map(_cited, self.rows)),
@@ -213,16 +223,22 @@ class _Mapping:
         }
         return " ".join(filled(template, values).split())
 
+    def _status(self) -> str:
+        sales = self.decisions.sales
+        return sales.invoice_status if self.kind is INVOICE else sales.credit_note_status
+
     def _number(self) -> str:
-        template = self.decisions.sales.invoice_number
+        sales = self.decisions.sales
+        setting = "invoice_number" if self.kind is INVOICE else "credit_note_number"
+        template = sales.invoice_number if self.kind is INVOICE else sales.credit_note_number
         number = clean(self._filled(template))
         if "{invoice_number}" in template and not clean(self.header.invoice_number):
             self.problems.append(
                 Hold(
                     Reason.UNREADABLE_RECORD,
                     "invoiceNumber",
-                    f"The invoice with the id {self.header.id} has no number in ConnectWise.",
-                    "Give the invoice a number in ConnectWise.",
+                    f"The {self.kind.source} with the id {self.header.id} has no number in ConnectWise.",
+                    f"Give the {self.kind.source} a number in ConnectWise.",
                 )
             )
         elif length_in_xero(number) > LONGEST_NUMBER:
@@ -232,7 +248,7 @@ class _Mapping:
                     Reason.UNREADABLE_RECORD,
                     number[:60],
                     f"The number {number[:60]}... is longer than the {LONGEST_NUMBER} characters that Xero takes.",
-                    "Shorten the number in ConnectWise, or invoice_number under [sales] in policy.toml.",
+                    f"Shorten the number in ConnectWise, or {setting} under [sales] in policy.toml.",
                 )
             )
         return number
@@ -244,7 +260,8 @@ class _Mapping:
                 Hold(
                     Reason.PERIOD_LOCKED,
                     date_.isoformat(),
-                    f"The invoice is dated {date_}, and {self.organisation} is locked up to and including {lock}.",
+                    f"The {self.kind.source} is dated {date_}, and {self.organisation} is locked up to and including "
+                    f"{lock}.",
                     waits_on=(XeroList.ORGANISATION,),
                 )
             )
@@ -258,7 +275,7 @@ class _Mapping:
                 Hold(
                     Reason.CURRENCY_NOT_ENABLED,
                     given.name or f"currency {given.id}",
-                    f"The currency {given.name or given.id} of the invoice has no code in ConnectWise.",
+                    f"The currency {given.name or given.id} of the {self.kind.source} has no code in ConnectWise.",
                     "Give the currency its three-letter code in ConnectWise (System, Setup Tables, Currency).",
                 )
             )
@@ -272,7 +289,7 @@ class _Mapping:
                 Hold(
                     Reason.CURRENCY_NOT_ENABLED,
                     currency,
-                    f"The invoice is in {currency}, which is not switched on in {self.organisation}.",
+                    f"The {self.kind.source} is in {currency}, which is not switched on in {self.organisation}.",
                     f"Add {currency} in Xero (Settings, Currencies).",
                     waits_on=(XeroList.CURRENCIES,),
                 )
@@ -317,9 +334,10 @@ class _Mapping:
                     Hold(
                         Reason.COMPANY_MERGED,
                         company.name or str(company.id),
-                        f"The invoice bills {company.name or company.identifier or company.id}, which ConnectWise does "
-                        "not have any more (or the API member may not see): merged into another company, or deleted.",
-                        "Choose the right bill-to company on the invoice in ConnectWise.",
+                        f"The {self.kind.source} bills {company.name or company.identifier or company.id}, which "
+                        "ConnectWise does not have any more (or the API member may not see): merged into another "
+                        "company, or deleted.",
+                        f"Choose the right bill-to company on the {self.kind.source} in ConnectWise.",
                     )
                 )
                 return None
@@ -361,6 +379,10 @@ class _Mapping:
         if isinstance(drafts, Hold):
             self.problems.append(drafts)
             return []
+        tax = to_cents(header.sales_tax)
+        if self.kind is not INVOICE:
+            # What ConnectWise takes off, Xero's credit note gives: the same amounts with the other sign (xero.md, 9).
+            drafts, tax = [draft.mirrored for draft in drafts], -tax
         coding = Coding(
             self.organisation,
             SIDE,
@@ -376,7 +398,7 @@ class _Mapping:
         lines = [coding.line(draft) for draft in drafts]
         # While a line lacks its tax type, the tax of all of them says nothing.
         if not coding.problems:
-            lines = coding.with_tax(lines, to_cents(header.sales_tax))
+            lines = coding.with_tax(lines, tax)
         self.rows += coding.rows
         self.problems += coding.problems
         return lines

@@ -55,6 +55,12 @@ class Draft:
     location: Value = NOTHING
     category_unknown: str = ""
 
+    @property
+    def mirrored(self) -> Draft:
+        """The same line with the other sign, as a credit note has it. The quantity stays: it is never negative."""
+        price = -self.unit_amount if self.unit_amount is not None else None
+        return replace(self, unit_amount=price, amount=-self.amount)
+
 
 @dataclass(frozen=True, slots=True)
 class Taxability:

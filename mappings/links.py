@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 OPEN_RECORD = "/v4_6_release/services/system_io/router/openrecord.rails"
-RECORD_TYPES = {"invoices": "InvoiceFV"}
+RECORD_TYPES = {"credit_notes": "InvoiceFV", "payments": "InvoiceFV", "invoices": "InvoiceFV"}
+"""What ConnectWise calls the records of each family. The last of those that share a type is the one whose documents
+carry our link in Xero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,15 @@ class ConnectWiseSite:
         return family, int(found)
 
 
-def xero_link(api_url: str, short_code: str, xero_id: str) -> str:
-    """The page of a sales invoice in Xero (xero.md, 12); below the API's own address when that is a sandbox."""
+XERO_PAGES = {
+    "invoices": "/app/{code}/invoicing/view/{id}",
+    "credit_notes": "/organisationlogin/default.aspx?shortcode={code}"
+    "&redirecturl=/AccountsPayable/ViewCreditNote.aspx?creditNoteID={id}",
+}
+"""The page that shows a family's documents (xero.md, section 12)."""
+
+
+def xero_link(api_url: str, short_code: str, family: str, xero_id: str) -> str:
+    """The page of a document in Xero; below the API's own address when that is a sandbox."""
     base = "https://go.xero.com" if urlsplit(api_url).hostname == "api.xero.com" else api_url.rstrip("/")
-    return f"{base}/app/{quote(short_code, safe='!')}/invoicing/view/{xero_id}"
+    return base + XERO_PAGES[family].format(code=quote(short_code, safe="!"), id=xero_id)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
+from mappings.kinds import Kind
 from mappings.money import ZERO, plain, to_cents
 from mappings.plans import Take
 from mappings.posted import Posted, PostedLine, paired, price_of
@@ -113,7 +115,7 @@ class _Field:
 
 
 HEADER = (
-    _Field("InvoiceNumber", lambda one: one.number, lambda one: one.number),
+    _Field("Number", lambda one: one.number, lambda one: one.number),
     _Field("Contact", lambda one: one.contact_id.lower(), lambda one: one.contact_id.lower(), True),
     _Field("Date", lambda one: one.date, lambda one: one.date, True),
     _Field("DueDate", lambda one: one.due_date, lambda one: one.due_date),
@@ -123,6 +125,13 @@ HEADER = (
     _Field("Url", lambda one: one.url, lambda one: one.url),
     _Field("LineAmountTypes", lambda _one: "Exclusive", lambda one: one.amount_types or "Exclusive", True),
 )
+
+
+@cache
+def _header_of(kind: Kind) -> tuple[_Field, ...]:
+    """The fields that the header of this kind of document has, as Xero calls them there."""
+    names = {"Number": kind.number, "DueDate": "DueDate" if kind.due else "", "Url": "Url" if kind.linked else ""}
+    return tuple(replace(each, name=name) for each in HEADER if (name := names.get(each.name, each.name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +210,9 @@ class _Merging:
         self.merged = Merged()
 
     def done(self) -> Merged:
-        body: dict[str, Any] = {"InvoiceID": self.theirs.xero_id}
-        for each in HEADER:
+        kind = self.new.kind
+        body: dict[str, Any] = {kind.id: self.theirs.xero_id}
+        for each in _header_of(kind):
             self._header(each, body)
         self._lines(body)
         self.merged.body = body

@@ -17,7 +17,7 @@ from typing import Literal
 from mappings.money import plain
 from mappings.outcomes import Hold, Reason
 from mappings.policy import Decisions
-from mappings.xero import Document, Found
+from mappings.xero import Document, Found, fold
 
 Take = Literal["", "ours", "theirs"]
 """Whose version counts where both systems differ; '' while no person has said so."""
@@ -68,6 +68,22 @@ class Unchanged:
 
     document: Document
     xero_id: str
+
+
+def is_ours(document: Document, found: Found) -> bool:
+    """Whether a document in Xero is the one that a write of ours, of which no answer came, has made.
+
+    Our link says so. A kind of document that carries none is told by all that we wrote of it but its number, which
+    people may change.
+    """
+    if document.kind.linked:
+        return found.url == document.url
+    return (
+        found.type == document.type
+        and found.contact_id.lower() == document.contact_id.lower()
+        and (found.date, found.currency, found.total) == (document.date, document.currency, document.total)
+        and fold(found.reference) == fold(document.document_reference)
+    )
 
 
 def organisation_changed(document: Document, bound: Bound) -> Hold:
@@ -138,7 +154,8 @@ def _buried(document: Document, dead: Sequence[Found]) -> Hold:
         document.number,
         f"{what} already ({plain(other.total)} {other.currency} for {other.contact_name}); it was {_done(other)}, but "
         "keeps its number.",
-        f"Give the invoice another number in ConnectWise, or renumber the {_done(other)} document in Xero.",
+        f"Give the {document.kind.source} another number in ConnectWise, or renumber the {_done(other)} document in "
+        "Xero.",
     )
 
 

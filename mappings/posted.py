@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from mappings.money import ZERO
+from mappings.money import ZERO, total
 from mappings.xero import Document, Found, Line, fold, parse_date
 
 Tracking = tuple[tuple[str, str], ...]
@@ -58,7 +58,11 @@ class PostedLine:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A sales document as Xero has it. Amounts in its own currency; `rate` in its units per one of the base's."""
+    """A sales document as Xero has it. Amounts in its own currency; `rate` in its units per one of the base's.
+
+    `paid` and `credited` of an invoice are what it was settled by; of a credit note what was refunded and what was
+    allocated to invoices.
+    """
 
     xero_id: str
     number: str
@@ -81,14 +85,19 @@ class Posted:
 
     @classmethod
     def read(cls, found: Found) -> Posted:
-        """Everything that an answer of `/Invoices` says of the document."""
+        """Everything that an answer of `/Invoices` or `/CreditNotes` says of the document."""
         given = json.loads(found.text, parse_float=Decimal)
-        applied = [
-            amount
-            for name in ("Prepayments", "Overpayments")
-            for each in given.get(name) or []
-            if (amount := _number(each.get("AppliedAmount")))
-        ]
+
+        def summed(names: Sequence[str], amount: str) -> Decimal:
+            return total(_number(each.get(amount)) or ZERO for name in names for each in given.get(name) or [])
+
+        if "CreditNoteID" in given:
+            paid, credited = summed(["Payments"], "Amount"), summed(["Allocations"], "Amount")
+        else:
+            # Prepayments and overpayments count as paid, also where a list shows them and AmountPaid does not.
+            applied = summed(["Prepayments", "Overpayments"], "AppliedAmount")
+            paid = max(_number(given.get("AmountPaid")) or ZERO, applied)
+            credited = _number(given.get("AmountCredited")) or ZERO
         return cls(
             xero_id=found.xero_id,
             number=found.number,
@@ -105,9 +114,8 @@ class Posted:
             lines=tuple(PostedLine.parse(each) for each in given.get("LineItems") or []),
             subtotal=_number(given.get("SubTotal")) or ZERO,
             total=found.total,
-            # Prepayments and overpayments count as paid, also where a list shows them and AmountPaid does not.
-            paid=max(_number(given.get("AmountPaid")) or ZERO, sum(applied, ZERO)),
-            credited=_number(given.get("AmountCredited")) or ZERO,
+            paid=paid,
+            credited=credited,
             attachments=bool(given.get("HasAttachments")),
         )
 

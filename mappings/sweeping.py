@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from mappings.kinds import INVOICE, Kind
 from mappings.merging import Clash, LastWrite, merge, untouched
 from mappings.money import plain
 from mappings.outcomes import Hold, Reason
@@ -33,7 +34,7 @@ class Remove:
     @property
     def content(self) -> str:
         """The element of the write, as text."""
-        return write_json({"InvoiceID": self.bound.xero_id, "Status": "DELETED"})
+        return write_json({self.document.kind.id: self.bound.xero_id, "Status": "DELETED"})
 
 
 def too_many(missing: int, known: int) -> bool:
@@ -50,7 +51,7 @@ def hand_edits(last: LastWrite, theirs: Found) -> list[Clash]:
     return merge(last.document, last, Posted.read(theirs)).clashes if last.document is not None else []
 
 
-def edited(reference: str, bound: Bound, last: LastWrite, theirs: Found) -> Hold | None:
+def edited(kind: Kind, reference: str, bound: Bound, last: LastWrite, theirs: Found) -> Hold | None:
     """What is to be said of a posted document whose money a person changed in Xero; None where she did not."""
     clashes = hand_edits(last, theirs)
     taxed = not clashes and theirs.total not in (bound.total, last.answer.total)
@@ -64,15 +65,15 @@ def edited(reference: str, bound: Bound, last: LastWrite, theirs: Found) -> Hold
         f"{reference} is posted, and in {bound.organisation} a person changed it since: {told}{more}. Its total is "
         f"{plain(bound.total)} {bound.currency} in ConnectWise and {plain(theirs.total)} {theirs.currency} in Xero.",
         "Make the same change in ConnectWise, or undo it in Xero; or say whose version counts: "
-        f"`tieout sync invoices --reference {reference} --take theirs` leaves Xero as it is, `--take ours` writes "
+        f"`tieout sync {kind.family} --reference {reference} --take theirs` leaves Xero as it is, `--take ours` writes "
         "ConnectWise's version.",
     )
 
 
-def gone_from_xero(bound: Bound, last: LastWrite, theirs: Found | None) -> Hold:
+def gone_from_xero(kind: Kind, bound: Bound, last: LastWrite, theirs: Found | None) -> Hold:
     """What is to be said of a posted document that a person deleted or voided, or that Xero does not show."""
     how = f"somebody {theirs.status.lower()} it" if theirs is not None else "Xero does not show it any more"
-    command = f"`tieout sync invoices --reference {bound.reference}"
+    command = f"`tieout sync {kind.family} --reference {bound.reference}"
     return Hold(
         Reason.REMOVED_IN_XERO,
         last.answer.number or bound.reference,
@@ -82,7 +83,7 @@ def gone_from_xero(bound: Bound, last: LastWrite, theirs: Found | None) -> Hold:
     )
 
 
-def missing(reference: str, number: int, bound: Bound, theirs: Found | None, certain: bool) -> Hold:
+def missing(kind: Kind, reference: str, number: int, bound: Bound, theirs: Found | None, certain: bool) -> Hold:
     """What is to be said of a posted record that ConnectWise does not show any more.
 
     `certain`: ConnectWise says itself that there is none, and shows others of the same location.
@@ -94,7 +95,7 @@ def missing(reference: str, number: int, bound: Bound, theirs: Found | None, cer
             f"{bound.organisation} still has {theirs.number or theirs.xero_id} "
             f"({theirs.status}, {plain(theirs.total)} {theirs.currency})"
         )
-    stays = f"If it stays as it is, say so with `tieout sync invoices --reference id:{number} --take theirs`."
+    stays = f"If it stays as it is, say so with `tieout sync {kind.family} --reference id:{number} --take theirs`."
     if not certain:
         return Hold(
             Reason.SOURCE_HIDDEN,
@@ -102,9 +103,9 @@ def missing(reference: str, number: int, bound: Bound, theirs: Found | None, cer
             f"ConnectWise does not show {reference} any more, and whether it was deleted or is only hidden from the "
             f"API member cannot be told; {there}. Nothing was changed.",
             "Look for it in ConnectWise. If it is there, let the role of the API member see its location; if it was "
-            f"deleted, {_by_hand(theirs)} {stays}",
+            f"deleted, {_by_hand(kind, theirs)} {stays}",
         )
-    by_hand = _by_hand(theirs)
+    by_hand = _by_hand(kind, theirs)
     return Hold(
         Reason.SOURCE_DELETED,
         reference,
@@ -113,7 +114,7 @@ def missing(reference: str, number: int, bound: Bound, theirs: Found | None, cer
     )
 
 
-def _by_hand(theirs: Found | None) -> str:
+def _by_hand(kind: Kind, theirs: Found | None) -> str:
     """What a person does with the document of a sale that is off."""
     if theirs is None:
         return "look for the document in Xero."
@@ -121,8 +122,9 @@ def _by_hand(theirs: Found | None) -> str:
         return "delete the draft in Xero if the sale is off."
     posted = Posted.read(theirs)
     if posted.paid or posted.credited or theirs.status == "PAID":
-        return f"enter a credit note of {plain(theirs.total)} {theirs.currency} in Xero if the sale is off."
-    return "void the invoice in Xero if the sale is off."
+        other = "a credit note" if kind is INVOICE else "an invoice"
+        return f"enter {other} of {plain(theirs.total)} {theirs.currency} in Xero if the sale is off."
+    return f"void the {kind.word} in Xero if the sale is off."
 
 
 def may_be_deleted(
@@ -136,13 +138,13 @@ def may_be_deleted(
     return untouched(last.answer, theirs)
 
 
-def all_at_once(count: int, known: int, what: str) -> Hold:
+def all_at_once(kind: Kind, count: int, known: int, what: str) -> Hold:
     """The one exception for many records that are missing at once; nothing is done about any of them."""
     return Hold(
         Reason.SOURCE_HIDDEN,
         f"{count} of {known}",
-        f"{what} does not show {count} of {known} posted invoices any more. That many are hardly deleted at once, so "
-        "nothing was changed and none of them is told by itself.",
+        f"{what} does not show {count} of {known} posted {kind.word}s any more. That many are hardly deleted at once, "
+        "so nothing was changed and none of them is told by itself.",
         "Look whether the role of the API member, its locations, or the connected organisation was changed, and undo "
         "that. If they were really deleted, see to their documents in Xero; the next sweep looks again.",
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
+from mappings.kinds import INVOICE
 from mappings.merging import LastWrite, Merged, merge, shown
 from mappings.money import ZERO, plain
 from mappings.outcomes import Hold, Reason, XeroList
@@ -114,22 +115,23 @@ def _obstacle(update: Update, decisions: Decisions, lock_date: dt.date | None) -
     document, theirs = update.document, Posted.read(update.theirs)
     told = f"{document.reference} changed in ConnectWise after it was posted: {in_words(update)}."
     if theirs.paid or theirs.credited or theirs.status == "PAID":
+        paid, credited = ("is paid", "is credited") if document.kind is INVOICE else ("is refunded", "is allocated")
         done = " and ".join(
             f"{plain(amount)} {theirs.currency} of it {what}"
-            for amount, what in ((theirs.paid, "is paid"), (theirs.credited, "is credited"))
+            for amount, what in ((theirs.paid, paid), (theirs.credited, credited))
             if amount
         )
         return Hold(
             Reason.PAID_IN_XERO,
             plain(theirs.paid + theirs.credited),
-            f"{told} In Xero {done or 'it is paid'}, so it is not changed there.",
+            f"{told} In Xero {done or f'it {paid}'}, so it is not changed there.",
             _correction(update),
         )
     if theirs.status == "AUTHORISED" and decisions.sales.on_edit_authorised == "hold":
         return Hold(
             Reason.AUTHORISED_IN_XERO,
             theirs.status,
-            f"{told} It is approved in Xero, and policy says to leave approved invoices alone.",
+            f"{told} It is approved in Xero, and policy says to leave approved {document.kind.word}s alone.",
             _correction(update),
         )
     if theirs.status == "AUTHORISED" and document.total == ZERO:
@@ -206,10 +208,13 @@ def _correction(update: Update) -> str:
     number = theirs.number or document.number
     if document.currency != theirs.currency:
         what = f"Enter the change from {theirs.currency} to {document.currency} in Xero by hand"
-    elif difference < 0:
-        what = f"Enter a credit note of {plain(-difference)} {document.currency} for {number} in Xero"
-    elif difference > 0:
-        what = f"Enter a further invoice of {plain(difference)} {document.currency} beside {number} in Xero"
+    elif difference:
+        less, more = ("credit note", "invoice") if document.kind is INVOICE else ("invoice", "credit note")
+        what = (
+            f"Enter a further {more} of {plain(difference)} {document.currency} beside {number} in Xero"
+            if difference > 0
+            else f"Enter a {less} of {plain(-difference)} {document.currency} for {number} in Xero"
+        )
     else:
         what = f"Change {number} by hand as far as Xero lets you; the total stays"
     done = f"then say that it is done with {_command(document, '--take theirs')}"

@@ -18,6 +18,7 @@ from typing import Any
 
 import simplejson
 
+from mappings.kinds import KINDS, Kind
 from mappings.money import ZERO, to_cents, total
 
 EMPTY_ID = "00000000-0000-0000-0000-000000000000"
@@ -350,7 +351,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A sales document on its way to Xero (ACCREC): who, what, when, in which organisation.
+    """A sales document on its way to Xero: who, what, when, in which organisation.
 
     `company_id` is the ConnectWise company whose contact was found by rule, to be remembered (0: contacts.csv named
     it). With `new_contact` there is no `contact_id` yet, and nothing can be sent.
@@ -378,6 +379,11 @@ class Document:
     new_contact: NewContact | None = None
 
     @property
+    def kind(self) -> Kind:
+        """What Xero calls it."""
+        return KINDS[self.family]
+
+    @property
     def part(self) -> str:
         """Which part of the record this is: a sales document is all of it."""
         return ""
@@ -401,7 +407,7 @@ class Document:
         """The document as the API takes it on create. LineAmountTypes is never NoTax (xero.md, trap 14)."""
         body: dict[str, Any] = {
             "Type": self.type,
-            "InvoiceNumber": self.number,
+            self.kind.number: self.number,
             "Contact": {"ContactID": self.contact_id},
             "Date": self.date.isoformat(),
             "DueDate": self.due_date.isoformat(),
@@ -412,6 +418,10 @@ class Document:
             "Status": self.status,
             "LineItems": [line.body() for line in self.lines],
         }
+        if not self.kind.due:
+            del body["DueDate"]
+        if not self.kind.linked:
+            del body["Url"]
         if self.currency_rate is not None:
             body["CurrencyRate"] = self.currency_rate
         return body
@@ -490,12 +500,12 @@ class Found:
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Found:
-        """From an element of `/Invoices`."""
+        """From an element of `/Invoices` or `/CreditNotes`."""
         contact = given.get("Contact") or {}
         return cls(
-            given.get("InvoiceID") or "",
+            given.get("InvoiceID") or given.get("CreditNoteID") or "",
             given.get("Type") or "",
-            given.get("InvoiceNumber") or "",
+            given.get("InvoiceNumber") or given.get("CreditNoteNumber") or "",
             given.get("Url") or "",
             contact.get("ContactID") or "",
             contact.get("Name") or "",
@@ -514,6 +524,11 @@ class Found:
             contact.contact_id, "CONTACT", contact.account_number, "", contact.contact_id, contact.name, "",
             contact.status, None, ZERO, write_json(given),
         )  # fmt: skip
+
+    @property
+    def reference(self) -> str:
+        """Its Reference."""
+        return json.loads(self.text).get("Reference") or ""
 
     @property
     def tracking(self) -> list[tuple[str, str]]:

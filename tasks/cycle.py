@@ -18,6 +18,7 @@ from blocks.audit.runs import Result, Standing
 from blocks.doors import Doors
 from blocks.failures import LimitReached, Unreachable
 from mappings.connectwise import Invoice, SourceInvoice
+from mappings.kinds import KINDS, Kind
 from mappings.links import xero_link
 from mappings.money import plain
 from mappings.outcomes import EXPLANATIONS, WAITING, Hold, Outcome
@@ -113,6 +114,11 @@ class Cycle:
 
     def __post_init__(self) -> None:
         self.lists.keeps = self.writing
+
+    @cached_property
+    def kind(self) -> Kind:
+        """The kind of document that this family posts."""
+        return KINDS[self.family]
 
     def now(self) -> datetime:
         """The cycle's time, UTC and aware."""
@@ -223,4 +229,4 @@ class Cycle:
 
     def xero_url(self, organisation: str, xero_id: str) -> str:
         """The page of a document in Xero."""
-        return xero_link(self.doors.xero.api_url, self.lists.short_code(organisation), xero_id)
+        return xero_link(self.doors.xero.api_url, self.lists.short_code(organisation), self.family, xero_id)

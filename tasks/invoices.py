@@ -1,4 +1,4 @@
-"""Extract, map and load for invoices: thin tasks over the clients and the pure mapping."""
+"""Extract, map and load for invoices and credit notes: thin tasks over the clients and the pure mapping."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from blocks.audit.runs import Result
 from blocks.connectwise.client import Page, Pages
 from mappings.connectwise import Invoice, SourceInvoice, describe, read_json, seen_digest
-from mappings.invoices import FAMILY, to_xero_invoice
+from mappings.credit_notes import to_xero_credit_note
+from mappings.invoices import to_xero_invoice
 from mappings.outcomes import Hold, Reason
 from mappings.plans import Create
 from mappings.surroundings import Surroundings
@@ -25,13 +26,15 @@ from tasks import posting, updates
 from tasks.cycle import Cycle, Entry
 from tasks.policies import RETRIES, RETRY_DELAYS, batch_name, map_key, worth_a_retry
 
+TO_XERO = {"invoices": to_xero_invoice, "credit_notes": to_xero_credit_note}
+"""The mapping of each family."""
+
 
 class Reading:
     """A list that is being read, page by page. (A plain class: Prefect does not look inside.)"""
 
-    verb = "read invoices"
-
-    def __init__(self, pages: Pages, references: Sequence[str]) -> None:
+    def __init__(self, family: str, pages: Pages, references: Sequence[str]) -> None:
+        self.verb = f"read {family.replace('_', ' ')}"
         self.pages = pages
         self.references = references
 
@@ -51,9 +54,9 @@ class MapBatch:
     """Records to be mapped in the same surroundings; `digest` names all arguments of the mapping."""
 
     verb = "map"
-    family = FAMILY
 
-    def __init__(self, installation: str, entries: Sequence[Entry], surroundings: Surroundings) -> None:
+    def __init__(self, family: str, installation: str, entries: Sequence[Entry], surroundings: Surroundings) -> None:
+        self.family = family
         self.installation = installation
         self.entries = entries
         self.surroundings = surroundings
@@ -124,7 +127,8 @@ def extract_lines(batch: Detailing) -> list[Entry | tuple[Entry, Hold]]:
 )
 def map_invoices(batch: MapBatch) -> list[Document | Hold]:
     """The Xero document of each record, or why there is none yet."""
-    return [to_xero_invoice(entry.source, batch.surroundings) for entry in batch.entries if entry.source is not None]
+    to_xero = TO_XERO[batch.family]
+    return [to_xero(entry.source, batch.surroundings) for entry in batch.entries if entry.source is not None]
 
 
 map_many = map_invoices.with_options(cache_policy=NO_CACHE, persist_result=False)

@@ -29,10 +29,11 @@ from blocks.audit.runs import Result, Standing
 from blocks.failures import LimitReached, Unreachable
 from blocks.xero.client import KEY_LASTS, BatchRefused, Element, FateUnknown
 from mappings import checks
+from mappings.kinds import Kind
 from mappings.merging import LastWrite
 from mappings.money import plain
 from mappings.outcomes import WAITING, Hold, Outcome, Reason
-from mappings.plans import Adopt, Bound, Create, Take, decide
+from mappings.plans import Adopt, Bound, Create, Take, decide, is_ours
 from mappings.sweeping import edited
 from mappings.xero import Document, Found, fold, write_json
 from tasks.cycle import Cycle, Entry
@@ -50,8 +51,8 @@ that Xero stumbles over.
 OUTAGE = 4
 """So many writes in a row without a clear answer are no single document's fault."""
 
-PATHS = {"invoices": ("Invoices", "summarizeErrors=false&unitdp=4")}
-"""The collection that a family's documents are created in, and the parameters of every write."""
+PARAMETERS = "summarizeErrors=false&unitdp=4"
+"""Of every write of documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,13 @@ def create(cycle: Cycle, creates: Sequence[Create]) -> list[Result]:
 
 def _attempt(cycle: Cycle, batch: _Batch) -> _Settled:
     """One request for one batch, stored before it is sent."""
-    path, parameters = PATHS[cycle.family]
+    path = cycle.kind.collection
     try:
         request = requests.store(
             cycle.doors.audit,
             cycle.run_id,
             "PUT",
-            f"{path}?{parameters}",
+            f"{path}?{PARAMETERS}",
             write_json({path: [document.body() for document in batch.documents]}).encode(),
             batch.documents,
             cycle.now(),
@@ -270,7 +271,7 @@ def _looked_up(
     for document in documents:
         words = (taken or {}).get(document.connectwise_id)
         found = there[document.connectwise_id]
-        written = [other for other in found.own if other.live and other.url == document.url]
+        written = [other for other in found.own if other.live and is_ours(document, other)]
         if words is None and len(written) == 1:
             bindings.append((document, written[0]))
             results.append(_posted(cycle, document, written[0]))
@@ -278,7 +279,7 @@ def _looked_up(
         action = choose(cycle, document, found, refused=words is not None)
         if isinstance(action, Adopt):
             # Our own link on it: we wrote it, and its answer was lost long ago.
-            written_by_us = action.found.url == document.url
+            written_by_us = is_ours(document, action.found)
             (bindings if written_by_us else taken_over).append((document, action.found))
             outcome = Outcome.POSTED if written_by_us else Outcome.UNCHANGED
             results.append(cycle.result(entry_of(cycle, document), outcome, None, document, action.found.xero_id))
@@ -343,19 +344,26 @@ def look(
     seen = {number: list(found) for number, found in (known or {}).items()}
     numbers = [document.number for document in documents]
     numbers += [found.number for group in seen.values() for found in group if found.number]
-    by_number = xero.invoices_by_number(tenant_id, list(dict.fromkeys(numbers)))
+    by_number = xero.documents_by_number(tenant_id, cycle.kind, list(dict.fromkeys(numbers)))
     fresh = {found.xero_id: found for group in by_number.values() for found in group}
-    if by_link and any(not by_number.get(fold(document.number)) for document in documents):
-        ours = {document.url for document in documents}
-        for page in xero.sales_since(tenant_id, min(document.date for document in documents)):
-            fresh |= {found.xero_id: found for found in page if found.url in ours}
+    asked = {fold(number) for number in numbers}
+    lost = [document for document in documents if not by_number.get(fold(document.number))]
+    if by_link and lost:
+        for page in xero.documents_since(tenant_id, cycle.kind, min(document.date for document in lost)):
+            fresh |= {found.xero_id: found for found in page if any(is_ours(each, found) for each in lost)}
     bound = requests.owners(cycle.doors.audit, tenant_id, list(fresh))
     there: dict[int, InXero] = {}
     for document in documents:
         # What was seen before and bears another number again is not in the answer: as it was seen.
         candidates = {found.xero_id: fresh.get(found.xero_id, found) for found in seen.get(document.connectwise_id, ())}
         candidates |= {found.xero_id: found for found in by_number.get(fold(document.number), ())}
-        candidates |= {found.xero_id: found for found in fresh.values() if found.url == document.url}
+        candidates |= {
+            found.xero_id: found
+            for found in fresh.values()
+            # Without a link two documents may look alike: what has another one's number is that other one.
+            if is_ours(document, found)
+            and (document.kind.linked or (document in lost and fold(found.number) not in asked))
+        }
         record = (document.family, document.connectwise_id)
         own: list[Found] = []
         others: list[Found] = []
@@ -444,7 +452,9 @@ def compare_again(cycle: Cycle, entries: Sequence[Entry], edited_now: Collection
     results: list[Result] = []
     for entry in entries:
         number = entry.connectwise_id
-        hold = _still_wrong(entry.reference, bound[number], lasts[number], now, said[number], standings.get(number))
+        hold = _still_wrong(
+            cycle.kind, entry.reference, bound[number], lasts[number], now, said[number], standings.get(number)
+        )
         result = cycle.result(
             entry, Outcome.UNCHANGED, hold, xero_id=bound[number].xero_id, organisation=bound[number].organisation
         )
@@ -453,18 +463,24 @@ def compare_again(cycle: Cycle, entries: Sequence[Entry], edited_now: Collection
 
 
 def _look_again(cycle: Cycle, tenant_id: str, xero_ids: Sequence[str], now: dict[str, Found]) -> None:
-    now.update(cycle.doors.xero.invoices_by_id(tenant_id, xero_ids))
+    now.update(cycle.doors.xero.documents_by_id(tenant_id, cycle.kind, xero_ids))
 
 
 def _still_wrong(
-    reference: str, bound: Bound, last: LastWrite, now: Mapping[str, Found], said: str, standing: Standing | None
+    kind: Kind,
+    reference: str,
+    bound: Bound,
+    last: LastWrite,
+    now: Mapping[str, Found],
+    said: str,
+    standing: Standing | None,
 ) -> Hold | None:
     """What is still to be said of a posted document, as it is in Xero now (or was, where it could not be read)."""
     theirs = now.get(bound.xero_id, last.answer)
     if said == Reason.EDITED_IN_XERO:
         if bound.xero_id not in now and standing is not None:
             return Hold(Reason.EDITED_IN_XERO, standing.value, standing.message)
-        return edited(reference, bound, last, theirs) if theirs.live else None
+        return edited(kind, reference, bound, last, theirs) if theirs.live else None
     if theirs.total != bound.total:
         return Hold(
             Reason.TOTAL_DIFFERS,

@@ -20,7 +20,7 @@ from mappings.outcomes import Hold, Outcome, Reason
 from mappings.sweeping import Remove, missing
 from mappings.xero import Document, Found
 from tasks.cycle import Cycle, Entry
-from tasks.posting import BATCH, PATHS, sent
+from tasks.posting import BATCH, PARAMETERS, sent
 
 Each = tuple[Remove, Standing]
 
@@ -44,14 +44,14 @@ def remove(cycle: Cycle, removes: Sequence[Each]) -> None:
 
 def _write(cycle: Cycle, batch: Sequence[Each]) -> None:
     """One request. Raises LimitReached, Unreachable; its rows stay unsettled then, and the next cycle looks."""
-    path, parameters = PATHS[cycle.family]
+    path = cycle.kind.collection
     elements = ",".join(each.content for each, _ in batch)
     try:
         request = requests.store(
             cycle.doors.audit,
             cycle.run_id,
             "POST",
-            f"{path}?{parameters}",
+            f"{path}?{PARAMETERS}",
             f'{{"{path}":[{elements}]}}'.encode(),
             [each.document for each, _ in batch],
             cycle.now(),
@@ -90,7 +90,7 @@ def _answered(cycle: Cycle, each: Each, element: Element) -> Result:
 def _look(cycle: Cycle, request: StoredRequest[Document], batch: Sequence[Each]) -> None:
     """The answer was lost: the documents tell."""
     ids = [each.bound.xero_id for each, _ in batch]
-    there = cycle.doors.xero.invoices_by_id(request.tenant_id, ids)
+    there = cycle.doors.xero.documents_by_id(request.tenant_id, cycle.kind, ids)
     results = [
         _removed(cycle, each, found)
         if (found := there.get(each[0].bound.xero_id)) is not None and not found.live
@@ -122,7 +122,7 @@ def _removed(cycle: Cycle, each: Each, found: Found) -> Result:
 
 def _still_there(cycle: Cycle, each: Each) -> Result:
     write, standing = each
-    hold = missing(standing.reference, standing.connectwise_id, write.bound, write.theirs, certain=True)
+    hold = missing(cycle.kind, standing.reference, standing.connectwise_id, write.bound, write.theirs, certain=True)
     result = cycle.hold(Entry.known(standing), hold, organisation=write.bound.organisation)
     return replace(result, amount=plain(write.theirs.total), currency=write.theirs.currency)
 

@@ -24,7 +24,7 @@ from tasks.cycle import Cycle
 from tasks.policies import load_key
 from tasks.posting import (
     OUTAGE,
-    PATHS,
+    PARAMETERS,
     ROUNDS,
     deferred,
     entry_of,
@@ -83,14 +83,14 @@ def update(cycle: Cycle, updates: Sequence[Update]) -> list[Result]:
 
 def _attempt(cycle: Cycle, batch: _Batch) -> _Ended:
     """One request for one batch, stored before it is sent."""
-    path, parameters = PATHS[cycle.family]
+    path = cycle.kind.collection
     elements = ",".join(each.content for each in batch.updates)
     try:
         request = requests.store(
             cycle.doors.audit,
             cycle.run_id,
             "POST",
-            f"{path}?{parameters}",
+            f"{path}?{PARAMETERS}",
             f'{{"{path}":[{elements}]}}'.encode(),
             [each.document for each in batch.updates],
             cycle.now(),
@@ -176,7 +176,8 @@ def _read_again(cycle: Cycle, request: Request, updates: Sequence[Update], round
     there: dict[str, Found] = {}
     ids = [each.bound.xero_id for each in updates]
     if not cycle.reach(
-        request.organisation, lambda: there.update(cycle.doors.xero.invoices_by_id(request.tenant_id, ids))
+        request.organisation,
+        lambda: there.update(cycle.doors.xero.documents_by_id(request.tenant_id, cycle.kind, ids)),
     ):
         closed = cycle.closed[request.organisation]
         hold = limit_hold(closed) if isinstance(closed, LimitReached) else Hold(Reason.UNSETTLED, why)

@@ -6,7 +6,7 @@ carries, and what becomes of them, in `tasks/`. Facts: xero.md, sections 1 to 4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from blocks.failures import LimitReached, NotConfigured, Unreachable
 from blocks.wire import NoAnswer, Retries, TryAgain, Wire, retry_after
 from blocks.xero.failures import Answer, Verdict, validation_messages
 from blocks.xero.tokens import TokenKeeper
+from mappings.kinds import Kind
 from mappings.xero import Found, fold
 
 LOOK_UP = 50
@@ -28,8 +29,8 @@ KEY_LASTS = timedelta(minutes=5)
 
 UNTOLD_DAY = 3600.0
 """How long the day's limit is taken to last when the answer does not say."""
-STABLE = "order=InvoiceID"
-"""An order that no edit changes: a document that is touched while pages are read is not skipped."""
+LONGEST_CONDITION = 1800
+"""Characters of an encoded condition: with the rest of its address below the 2,000 that every server takes."""
 
 
 class FateUnknown(Exception):
@@ -124,38 +125,53 @@ class XeroClient:
             contact for page in self._pages(tenant_id, "Contacts", "includeArchived=true", headers) for contact in page
         ]
 
-    def sales_since(self, tenant_id: str, start: date, end: date | None = None) -> Iterator[list[Found]]:
-        """Sales invoices dated `start` or later (up to and including `end`), in large pages, with their lines."""
-        where = f'Type=="ACCREC" AND Date>={_literal(start)}' + (f" AND Date<={_literal(end)}" if end else "")
-        for page in self._pages(tenant_id, "Invoices", f"where={quote(where, safe='')}&{STABLE}", {}):
-            yield [_found(element) for element in page]
+    def documents_since(
+        self, tenant_id: str, kind: Kind, start: date, end: date | None = None
+    ) -> Iterator[list[Found]]:
+        """Documents dated `start` or later (up to and including `end`), in large pages, with their lines."""
+        where = f'Type=="{kind.type}" AND Date>={_literal(start)}' + (f" AND Date<={_literal(end)}" if end else "")
+        yield from self._documents(tenant_id, kind, f"where={quote(where, safe='')}", PAGE_SIZE)
 
-    def invoices_by_number(self, tenant_id: str, numbers: Sequence[str]) -> dict[str, list[Found]]:
-        """Sales invoices with these numbers, dead ones too, by folded number."""
+    def documents_by_number(self, tenant_id: str, kind: Kind, numbers: Sequence[str]) -> dict[str, list[Found]]:
+        """Documents with these numbers, dead ones too, by folded number."""
         asked = [number for number in dict.fromkeys(numbers) if fold(number)]
         wanted = {fold(number) for number in asked}
-        # A comma separates numbers in InvoiceNumbers, and what becomes of blanks at their ends is not said: such
-        # numbers are asked for one by one.
-        odd = [number for number in asked if "," in number or number != number.strip()]
+        # How quotes are escaped in a condition is not documented. A comma separates numbers in InvoiceNumbers, and
+        # what becomes of blanks at their ends is not said. Such numbers are asked for one by one.
+        apart = "," if kind.linked else '"\\'
+        odd = [number for number in asked if set(apart) & set(number) or number != number.strip()]
         plain = [number for number in asked if number not in odd]
-        queries = [f"InvoiceNumbers={quote(','.join(chunk), safe='')}" for chunk in _chunks(plain, LOOK_UP)]
-        queries += [f"where={quote(_contains(number), safe='')}" for number in odd]
+        if kind.linked:
+            queries = [f"InvoiceNumbers={quote(','.join(chunk), safe='')}" for chunk in _chunks(plain, LOOK_UP)]
+        else:
+            queries = [f"where={each}" for each in _any_of(f'{kind.number}=="{number}"' for number in plain)]
+        queries += [f"where={quote(_contains(kind, number), safe='')}" for number in odd]
         found: dict[str, list[Found]] = {}
         for query in queries:
-            for page in self._pages(tenant_id, "Invoices", f"{query}&{STABLE}", {}, page_size=100):
-                for document in map(_found, page):
-                    if document.type == "ACCREC" and fold(document.number) in wanted:
+            for page in self._documents(tenant_id, kind, query):
+                for document in page:
+                    if document.type == kind.type and fold(document.number) in wanted:
                         found.setdefault(fold(document.number), []).append(document)
         return found
 
-    def invoices_by_id(self, tenant_id: str, xero_ids: Sequence[str]) -> dict[str, Found]:
+    def documents_by_id(self, tenant_id: str, kind: Kind, xero_ids: Sequence[str]) -> dict[str, Found]:
         """Documents as they stand now, dead ones too, with their lines; what Xero does not show is absent."""
+        asked = list(dict.fromkeys(xero_ids))
+        if kind.linked:
+            queries = [f"IDs={','.join(chunk)}" for chunk in _chunks(asked, LOOK_UP)]
+        else:
+            queries = [f"where={each}" for each in _any_of(f'{kind.id}==Guid("{xero_id}")' for xero_id in asked)]
         found: dict[str, Found] = {}
-        for chunk in _chunks(list(dict.fromkeys(xero_ids)), LOOK_UP):
-            # With a page, or no lines come (xero.md, 3.4).
-            for page in self._pages(tenant_id, "Invoices", f"IDs={','.join(chunk)}&{STABLE}", {}, page_size=100):
-                found |= {document.xero_id.lower(): document for document in map(_found, page)}
+        for query in queries:
+            for page in self._documents(tenant_id, kind, query):
+                found |= {document.xero_id.lower(): document for document in page}
         return {xero_id: found[xero_id.lower()] for xero_id in xero_ids if xero_id.lower() in found}
+
+    def _documents(self, tenant_id: str, kind: Kind, query: str, page_size: int = 100) -> Iterator[list[Found]]:
+        """Documents with their lines: those come with a page only (xero.md, 3.4)."""
+        # An order that no edit changes: a document that is touched while pages are read is not skipped.
+        for page in self._pages(tenant_id, kind.collection, f"{query}&order={kind.id}", {}, page_size):
+            yield [_found(element) for element in page]
 
     def _list(self, tenant_id: str, path: str, key: str) -> list[dict[str, Any]]:
         return _elements(self._get(tenant_id, path, {}), key)
@@ -347,7 +363,8 @@ def _found(given: dict[str, Any], read: Callable[[dict[str, Any]], Found] = Foun
     try:
         return read(given)
     except (ValueError, ArithmeticError, TypeError, AttributeError) as error:
-        number = given.get("InvoiceNumber") or given.get("InvoiceID") or "without a number"
+        names = ("InvoiceNumber", "CreditNoteNumber", "InvoiceID", "CreditNoteID")
+        number = next((given[name] for name in names if given.get(name)), "without a number")
         raise Unreachable(f"Xero's answer has a document that cannot be read ({number}).") from error
 
 
@@ -355,10 +372,23 @@ def _literal(day: date) -> str:
     return f"DateTime({day.year},{day.month:02},{day.day:02})"
 
 
-def _contains(number: str) -> str:
+def _contains(kind: Kind, number: str) -> str:
     """A condition for a number that cannot stand in a list; how quotes are escaped in one is not documented."""
     part = max(number.replace("\\", '"').split('"'), key=len).strip()
-    return f'Type=="ACCREC" AND InvoiceNumber!=null AND InvoiceNumber.Contains("{part}")'
+    return f'Type=="{kind.type}" AND {kind.number}!=null AND {kind.number}.Contains("{part}")'
+
+
+def _any_of(conditions: Iterable[str]) -> Iterator[str]:
+    """Conditions joined by OR, encoded, as many in one as an address carries."""
+    joined = ""
+    for each in conditions:
+        one = quote(each, safe="")
+        if joined and len(joined) + len(one) + len("%20OR%20") > LONGEST_CONDITION:
+            yield joined
+            joined = ""
+        joined = f"{joined}%20OR%20{one}" if joined else one
+    if joined:
+        yield joined
 
 
 def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -19,6 +19,7 @@ from blocks.wire import Retries
 from blocks.xero.client import XeroClient
 from blocks.xero.credentials import MemoryTokenStore, XeroCredentials
 from deployments.sandbox.xero import Limits, Organisation, SimulatedXero
+from mappings.kinds import INVOICE
 from mappings.xero import fold
 from tests.blocks.support import (
     TENANT,
@@ -57,9 +58,9 @@ READS: dict[str, tuple[str, Callable[[XeroClient], Any]]] = {
     "tax_rates": ("TaxRates", lambda client: client.tax_rates(TENANT)),
     "currencies": ("Currencies", lambda client: client.currencies(TENANT)),
     "contacts": ("Contacts", lambda client: client.contacts(TENANT)),
-    "sales_since": ("Invoices", lambda client: list(client.sales_since(TENANT, date(2026, 1, 1)))),
-    "invoices_by_id": ("Invoices", lambda client: client.invoices_by_id(TENANT, ["a"])),
-    "invoices_by_number": ("Invoices", lambda client: client.invoices_by_number(TENANT, ["40001", "4,1"])),
+    "documents_since": ("Invoices", lambda client: list(client.documents_since(TENANT, INVOICE, date(2026, 1, 1)))),
+    "documents_by_id": ("Invoices", lambda client: client.documents_by_id(TENANT, INVOICE, ["a"])),
+    "documents_by_number": ("Invoices", lambda client: client.documents_by_number(TENANT, INVOICE, ["40001", "4,1"])),
 }
 
 
@@ -154,7 +155,7 @@ def test_if_modified_since_is_whole_seconds_of_utc_without_an_offset(
 def test_amounts_are_decimals_from_the_text(audit: Audit, clock: Clock) -> None:
     """A total of 1234567890.10 keeps its digits, and its document is kept as text with them."""
     body = b'{"Invoices": [{"InvoiceID": "a", "Type": "ACCREC", "InvoiceNumber": "40001", "Total": 1234567890.10}]}'
-    found = xero(audit, clock, Server(answer(200, body))).invoices_by_number(TENANT, ["40001"])
+    found = xero(audit, clock, Server(answer(200, body))).documents_by_number(TENANT, INVOICE, ["40001"])
     assert found["40001"][0].total == Decimal("1234567890.10")
     assert "1234567890.10" in found["40001"][0].text
 
@@ -162,11 +163,11 @@ def test_amounts_are_decimals_from_the_text(audit: Audit, clock: Clock) -> None:
 def test_sales_are_read_in_an_order_that_edits_do_not_change(audit: Audit, clock: Clock) -> None:
     """By default Xero orders by the time of the last change: what is touched meanwhile would jump over a page."""
     server = Server(envelope("Invoices"))
-    list(xero(audit, clock, server).sales_since(TENANT, date(2026, 1, 9)))
+    list(xero(audit, clock, server).documents_since(TENANT, INVOICE, date(2026, 1, 9)))
     asked = query(server.requests[0])
     assert asked["order"] == "InvoiceID"
     assert asked["where"] == 'Type=="ACCREC" AND Date>=DateTime(2026,01,09)'
-    list(xero(audit, clock, server).sales_since(TENANT, date(2026, 1, 9), date(2026, 2, 1)))
+    list(xero(audit, clock, server).documents_since(TENANT, INVOICE, date(2026, 1, 9), date(2026, 2, 1)))
     assert query(server.requests[1])["where"] == f"{asked['where']} AND Date<=DateTime(2026,02,01)"
 
 
@@ -174,10 +175,10 @@ def test_documents_are_read_by_id_in_batches_of_fifty(audit: Audit, clock: Clock
     """With `page`, without which no lines would come; none for none."""
     server = Server(envelope("Invoices"))
     client = xero(audit, clock, server)
-    client.invoices_by_id(TENANT, [f"{number:036}" for number in range(60)])
+    client.documents_by_id(TENANT, INVOICE, [f"{number:036}" for number in range(60)])
     asked = [query(request) for request in server.requests]
     assert [(len(each["IDs"].split(",")), each["page"]) for each in asked] == [(50, "1"), (10, "1")]
-    assert client.invoices_by_id(TENANT, []) == {} and len(server.requests) == 2
+    assert client.documents_by_id(TENANT, INVOICE, []) == {} and len(server.requests) == 2
 
 
 # Look-ups by number
@@ -188,12 +189,12 @@ def test_numbers_are_looked_up_in_batches_of_fifty_each_asked_once(audit: Audit,
     server = Server(envelope("Invoices"))
     client = xero(audit, clock, server)
     numbers = [str(40000 + number) for number in range(120)]
-    client.invoices_by_number(TENANT, [*numbers, *numbers[:7]])
+    client.documents_by_number(TENANT, INVOICE, [*numbers, *numbers[:7]])
     batches = [query(request)["InvoiceNumbers"].split(",") for request in server.requests]
     assert [len(batch) for batch in batches] == [50, 50, 20]
     assert [number for batch in batches for number in batch] == numbers
-    assert client.invoices_by_number(TENANT, []) == {}
-    assert client.invoices_by_number(TENANT, ["", "  "]) == {}
+    assert client.documents_by_number(TENANT, INVOICE, []) == {}
+    assert client.documents_by_number(TENANT, INVOICE, ["", "  "]) == {}
     assert len(server.requests) == 3
 
 
@@ -241,7 +242,7 @@ def test_numbers_with_commas_quotes_and_blank_ends_are_found_and_no_others(audit
     contact = organisation.add_contact("Acme")["ContactID"]
     for number in (*ODD, "4", "1", "7", "24"):
         enter(organisation, contact, number)
-    found = simulated(system, audit, clock).invoices_by_number(TENANT, ODD)
+    found = simulated(system, audit, clock).documents_by_number(TENANT, INVOICE, ODD)
     assert set(found) == {fold(number) for number in ODD}
     assert all(len(documents) == 1 for documents in found.values())
 
@@ -254,7 +255,7 @@ def test_dead_documents_are_found_bills_are_not_and_case_does_not_count(audit: A
     organisation.void(voided["InvoiceID"])
     enter(organisation, contact, "inv-2")
     enter(organisation, contact, "INV-2", Type="ACCPAY")
-    found = simulated(system, audit, clock).invoices_by_number(TENANT, ["INV-1", "INV-2", "INV-3"])
+    found = simulated(system, audit, clock).documents_by_number(TENANT, INVOICE, ["INV-1", "INV-2", "INV-3"])
     assert {number: [each.status for each in documents] for number, documents in found.items()} == {
         "inv-1": ["VOIDED"], "inv-2": ["DRAFT"]
     }  # fmt: skip
@@ -264,7 +265,9 @@ def test_a_look_up_of_more_documents_than_a_page_holds_is_read_to_its_end(audit:
     """One number may stand on many bills; the invoice behind them on the second page is found."""
     bills = [{"InvoiceID": f"b{n}", "Type": "ACCPAY", "InvoiceNumber": "40001"} for n in range(130)]
     invoice = {"InvoiceID": "a", "Type": "ACCREC", "InvoiceNumber": "40001"}
-    found = xero(audit, clock, Server(paged([*bills, invoice], "Invoices"))).invoices_by_number(TENANT, ["40001"])
+    found = xero(audit, clock, Server(paged([*bills, invoice], "Invoices"))).documents_by_number(
+        TENANT, INVOICE, ["40001"]
+    )
     assert [each.xero_id for each in found["40001"]] == ["a"]
 
 
@@ -275,7 +278,7 @@ def test_the_sales_of_a_simulated_year_are_read_with_their_lines(audit: Audit, c
     enter(organisation, contact, "old", Date="2025-12-31")
     enter(organisation, contact, "new")
     enter(organisation, contact, "bill", Type="ACCPAY")
-    pages = list(simulated(system, audit, clock).sales_since(TENANT, date(2026, 1, 1)))
+    pages = list(simulated(system, audit, clock).documents_since(TENANT, INVOICE, date(2026, 1, 1)))
     assert [each.number for page in pages for each in page] == ["new"]
     assert '"LineItems":[{' in pages[0][0].text
 
@@ -353,7 +356,7 @@ def test_a_document_that_cannot_be_read_is_named(audit: Audit, clock: Clock, tot
     """A number that is none: the sentence says which document."""
     element = {"InvoiceID": "a", "Type": "ACCREC", "InvoiceNumber": "40001", "Total": total, "Date": "/Date(x)/"}
     with pytest.raises(Unreachable, match=r"cannot be read \(40001\)"):
-        xero(audit, clock, Server(envelope("Invoices", element))).invoices_by_number(TENANT, ["40001"])
+        xero(audit, clock, Server(envelope("Invoices", element))).documents_by_number(TENANT, INVOICE, ["40001"])
 
 
 def test_an_expired_token_is_renewed_once_and_the_call_repeated_with_the_new_one(audit: Audit, clock: Clock) -> None:

@@ -174,8 +174,8 @@ def test_a_document_that_xero_gives_twice_counts_once(world: World, monkeypatch:
     """Pages shift when documents are added while they are read."""
     world.add_invoice("40001")
     world.cycle()
-    once = XeroClient.sales_since
-    monkeypatch.setattr(XeroClient, "sales_since", lambda *given: [*once(*given), *once(*given)])
+    once = XeroClient.documents_since
+    monkeypatch.setattr(XeroClient, "documents_since", lambda *given: [*once(*given), *once(*given)])
     assert sums(reconcile(world)) == {("Sydney", "2026-03"): (1, 1, "0.00")}
 
 

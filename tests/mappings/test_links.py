@@ -86,7 +86,12 @@ def test_somebody_elses_address_is_not_ours(link: str) -> None:
 
 def test_a_xero_document_is_opened_where_it_lives() -> None:
     """In Xero itself, or below the address of a simulated one; the `!` of a short code stays."""
-    assert xero_link("https://api.xero.com", "!syd", "abc") == "https://go.xero.com/app/!syd/invoicing/view/abc"
+    assert (
+        xero_link("https://api.xero.com", "!syd", "invoices", "abc")
+        == "https://go.xero.com/app/!syd/invoicing/view/abc"
+    )
     sandbox = "http://127.0.0.1:9001"
-    assert xero_link(f"{sandbox}/", "!syd", "abc") == f"{sandbox}/app/!syd/invoicing/view/abc"
-    assert xero_link("https://notxero.com", "a/b", "abc") == "https://notxero.com/app/a%2Fb/invoicing/view/abc"
+    assert xero_link(f"{sandbox}/", "!syd", "invoices", "abc") == f"{sandbox}/app/!syd/invoicing/view/abc"
+    assert (
+        xero_link("https://notxero.com", "a/b", "invoices", "abc") == "https://notxero.com/app/a%2Fb/invoicing/view/abc"
+    )

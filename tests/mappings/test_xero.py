@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mappings.connectwise import read_json
 from mappings.invoices import to_xero_invoice
+from mappings.kinds import KINDS
 from mappings.xero import (
     Account,
     Contact,
@@ -53,7 +54,7 @@ LINES = st.builds(
 )
 DOCUMENTS = st.builds(
     Document,
-    family=TEXTS,
+    family=st.sampled_from(sorted(KINDS)),
     connectwise_id=st.integers(1, 2**31),
     reference=TEXTS,
     organisation=TEXTS,
@@ -161,6 +162,7 @@ OWN = {
     "company_id", "new_contact",
 }  # fmt: skip
 CHANGED: dict[str, Any] = {
+    "family": "credit_notes",
     "type": "ACCPAY",
     "number": "x",
     "contact_id": "x",

@@ -1,0 +1,156 @@
+"""What a cycle decides on by the header alone: which records need no more reading, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from blocks.audit import requests, runs
+from blocks.audit.runs import Result, Standing
+from flows.sweeping import Listed
+from mappings.connectwise import Invoice, describe
+from mappings.invoices import is_credit, starts_too_early
+from mappings.kinds import CREDIT_NOTE, INVOICE, Kind
+from mappings.outcomes import MISSING, SAID_OF_POSTED, WAITING, Hold, Outcome, Reason
+from mappings.plans import Bound
+from tasks.cycle import Cycle, Entry
+from tasks.invoices import header_of
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """A page after a look at its headers: what has to be read and mapped, and the newest change of all."""
+
+    todo: list[Entry]
+    standings: Mapping[int, Standing]
+    newest: datetime | None
+
+
+def sift(cycle: Cycle, headers: Sequence[dict[str, Any]], forced: bool, listed: Listed | None = None) -> Sifted:
+    """Decide by the header alone what needs no more reading, and record it; the rest goes on.
+
+    A sweep (`listed`) notes what it sees, and counts what is as it was without a row for each.
+    """
+    found = [header_of(raw) for raw in headers]
+    if listed is not None:
+        listed.ids |= {number for raw in headers if (number := describe(raw)[0]) is not None}
+        read = [each.header for each in found if not isinstance(each, tuple)]
+        listed.locations |= {header.at_location for header in read if header is not None}
+    ids = [(each[0] if isinstance(each, tuple) else each).connectwise_id for each in found]
+    standings = runs.standings(cycle.doors.audit, cycle.family, ids)
+    if cycle.kind is CREDIT_NOTE and not cycle.named:
+        # Most of what ConnectWise lists are invoices, which are none of this family's.
+        found = [each for each in found if _is_credit_or_was(each, standings)]
+    cycle.counts["read"] += len(found)
+    entries = [each for each in found if not isinstance(each, tuple)]
+    results = [cycle.hold(*each) for each in found if isinstance(each, tuple)]
+    as_before: list[Result] = []
+    ids = [entry.connectwise_id for entry in entries]
+    bound = requests.bound(cycle.doors.audit, cycle.family, ids)
+    elsewhere = posted_elsewhere(cycle, entries)
+    todo: list[Entry] = []
+    for entry in entries:
+        standing = standings.get(entry.connectwise_id)
+        known = bound.get(entry.connectwise_id)
+        if standing is None or standing.seen != entry.seen or standing.reason in MISSING or forced:
+            early = by_header(cycle, entry, known is not None, elsewhere)
+        elif standing.outcome in WAITING or standing.reason in SAID_OF_POSTED:
+            # Unfinished, and in ConnectWise as it was: taken up with all the others like it, from its copy.
+            cycle.counts["read"] -= 1
+            continue
+        else:
+            # Skipped before: a start date or a policy that was changed since takes `force` to be looked at again.
+            if known is None:
+                early = cycle.result(entry, Outcome.SKIPPED)
+            else:
+                early = cycle.result(entry, Outcome.UNCHANGED, xero_id=known.xero_id, organisation=known.organisation)
+            if listed is not None:
+                as_before.append(early)
+                continue
+        if early is None:
+            todo.append(entry)
+        else:
+            results.append(early)
+    cycle.record(results)
+    cycle.count(as_before)
+    changes = [entry.header.info.last_updated for entry in entries if entry.header is not None]
+    return Sifted(todo, standings, max((change for change in changes if change is not None), default=None))
+
+
+def _is_credit_or_was(found: Entry | tuple[Entry, Hold], standings: Mapping[int, Standing]) -> bool:
+    """Whether a record concerns the family of credit notes. What cannot be read is told with the invoices."""
+    if isinstance(found, tuple):
+        return found[0].connectwise_id in standings
+    return found.connectwise_id in standings or (found.header is not None and is_credit(found.header))
+
+
+def posted_elsewhere(cycle: Cycle, entries: Sequence[Entry]) -> Mapping[int, Bound]:
+    """Records that the other family of sales documents has posted, without those whose document may be replaced.
+
+    A record has one document: what was posted as an invoice and is a credit now, or the other way round, waits until a
+    person has removed the first.
+    """
+    other = INVOICE if cycle.kind is CREDIT_NOTE else CREDIT_NOTE
+    bound = requests.bound(cycle.doors.audit, other.family, [entry.connectwise_id for entry in entries])
+    waiting: dict[str, list[Bound]] = defaultdict(list)
+    for entry in entries:
+        each = bound.get(entry.connectwise_id)
+        if each is not None and entry.header is not None and _of_family(cycle, entry.header):
+            waiting[each.organisation].append(each)
+    dead: set[str] = set()
+    for organisation, group in waiting.items():
+
+        def look(group: list[Bound] = group) -> None:
+            there = cycle.doors.xero.documents_by_id(group[0].tenant_id, other, [each.xero_id for each in group])
+            dead.update(xero_id for xero_id, each in there.items() if not each.live)
+
+        cycle.reach(organisation, look)
+    return {number: each for number, each in bound.items() if each.xero_id not in dead}
+
+
+def _of_family(cycle: Cycle, header: Invoice) -> bool:
+    """Whether the sign of the total makes it a document of this family (design 5)."""
+    return is_credit(header) is (cycle.kind is CREDIT_NOTE)
+
+
+def by_header(cycle: Cycle, entry: Entry, posted: bool, elsewhere: Mapping[int, Bound]) -> Result | None:
+    """The outcome of records that need no lines: too old, not closed, of another sign. None: go on.
+
+    `elsewhere`: those that the other family of sales documents has posted.
+    """
+    header: Invoice | None = entry.header
+    if header is None:
+        return None
+    if not header.status.is_closed:
+        if posted:
+            return cycle.hold(
+                entry,
+                Hold(
+                    Reason.WAITS_FOR_CLOSE,
+                    header.status.name,
+                    f"{entry.reference} was reopened in ConnectWise (status {header.status.name}).",
+                ),
+            )
+        return cycle.result(entry, Outcome.SKIPPED)
+    if not _of_family(cycle, header):
+        if posted and entry.connectwise_id not in elsewhere:
+            message = f"{entry.reference} was posted as {_one(cycle.kind)}; its total is now {header.total}."
+            return cycle.hold(entry, Hold(Reason.SIGN_CHANGED, str(header.total), message))
+        return cycle.result(entry, Outcome.SKIPPED)
+    if not posted and (there := elsewhere.get(entry.connectwise_id)) is not None:
+        was = _one(INVOICE if cycle.kind is CREDIT_NOTE else CREDIT_NOTE)
+        message = (
+            f"{entry.reference} was posted to {there.organisation} as {was}, which is still there; its total is now "
+            f"{header.total}."
+        )
+        return cycle.hold(entry, Hold(Reason.SIGN_CHANGED, str(header.total), message))
+    if starts_too_early(header, cycle.start_date) and not posted:
+        return cycle.result(entry, Outcome.SKIPPED)
+    return None
+
+
+def _one(kind: Kind) -> str:
+    return f"an {kind.word}" if kind is INVOICE else f"a {kind.word}"
