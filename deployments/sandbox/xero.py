@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from deployments.sandbox import xero_contacts, xero_invoice_calls, xero_settings
+from deployments.sandbox import xero_contacts, xero_document_calls, xero_payment_calls, xero_settings
 from deployments.sandbox.wire import Clock, Request, Response, utc_now
 from deployments.sandbox.xero_call import Call, query_refused
 from deployments.sandbox.xero_idempotency import KeyStore
@@ -36,7 +36,12 @@ ENDPOINTS: dict[str, Callable[[Call], Response]] = {
     "currencies": xero_settings.currencies,
     "items": xero_settings.items,
     "contacts": xero_contacts.answer,
-    "invoices": xero_invoice_calls.answer,
+    "invoices": xero_document_calls.invoices,
+    "creditnotes": xero_document_calls.credit_notes,
+    "prepayments": xero_document_calls.prepayments,
+    "overpayments": xero_document_calls.overpayments,
+    "payments": xero_payment_calls.payments,
+    "batchpayments": xero_payment_calls.batch_payments,
 }
 
 _held: ContextVar[Request | None] = ContextVar("_held", default=None)

@@ -22,6 +22,7 @@ from deployments.sandbox.xero_chart import (
     country_of,
 )
 from deployments.sandbox.xero_json import rounded
+from deployments.sandbox.xero_kinds import INVOICE, KIND_OF, KINDS, SALES_TYPES, Kind
 from deployments.sandbox.xero_switches import XeroSwitches
 
 ZERO = Decimal(0)
@@ -126,14 +127,56 @@ class Contact:
 
 @dataclass(slots=True)
 class Payment:
-    """One payment on a document."""
+    """One payment on a document, or one refund of a credit; a deleted one stays with that status (spec: Payment).
+
+    `amount` is in the document's currency, `bank_amount` in the account's; `rate` is foreign units per base unit.
+    """
 
     payment_id: str
+    document_id: str
+    kind: Kind
+    sales: bool
     amount: Decimal
+    bank_amount: Decimal
+    rate: Decimal
     paid_on: date
-    reference: str
-    account_code: str
-    status: str
+    account: Account
+    updated: datetime
+    reference: str = ""
+    status: str = "AUTHORISED"
+    reconciled: bool = False
+    batch_id: str | None = None
+
+    @property
+    def type(self) -> str:
+        """The PaymentType, for example ACCRECPAYMENT."""
+        return self.kind.payment_types[0 if self.sales else 1]
+
+
+@dataclass(slots=True)
+class Batch:
+    """One batch of payments of many documents in one sum (spec: BatchPayment)."""
+
+    batch_id: str
+    type: str
+    account: Account
+    paid_on: date
+    payment_ids: tuple[str, ...]
+    updated: datetime
+    reference: str = ""
+    status: str = "AUTHORISED"
+
+
+@dataclass(slots=True)
+class Allocation:
+    """A part of a credit note, a prepayment or an overpayment that was set against an invoice (spec: Allocation)."""
+
+    allocation_id: str
+    credit_id: str
+    kind: Kind
+    invoice_id: str
+    amount: Decimal
+    dated: date
     updated: datetime
 
 
@@ -164,7 +207,10 @@ class Line:
 
 @dataclass(slots=True)
 class Document:
-    """One invoice or bill; credit notes and orders can use the same shape."""
+    """One invoice, bill, credit note, prepayment or overpayment.
+
+    `credited` is what other documents were set against it: of an invoice the credits, of a credit its allocations.
+    """
 
     document_id: str
     type: str
@@ -190,19 +236,28 @@ class Document:
     rounding: Decimal = ZERO
     paid: Decimal = ZERO
     credited: Decimal = ZERO
-    payments: tuple[Payment, ...] = ()
     fully_paid_on: date | None = None
     created_by: str | None = None
 
     @property
     def due(self) -> Decimal:
-        """What is still to be paid."""
+        """What is still to be paid, or what remains of a credit."""
         return self.total - self.paid - self.credited
 
     @property
     def settled(self) -> bool:
         """Whether a payment or a credit is applied, so that little may change any more."""
-        return bool(self.payments) or self.paid != ZERO or self.credited != ZERO
+        return self.paid != ZERO or self.credited != ZERO
+
+    @property
+    def sales(self) -> bool:
+        """Whether it is ours to a customer, rather than a supplier's to us."""
+        return self.type in SALES_TYPES
+
+    @property
+    def kind(self) -> Kind:
+        """Its family."""
+        return KIND_OF[self.type]
 
 
 class _Keyed(Protocol):
@@ -251,9 +306,12 @@ class Store(Generic[Record]):
         if undo is not None:
             undo.append((lambda: self.remove(record_id)) if before is None else (lambda: self.put(before)))
 
-    def remove(self, record_id: str) -> None:
+    def remove(self, record_id: str, undo: Undo | None = None) -> None:
         """Take a record out again."""
-        self._unindex(self._by_id.pop(record_id))
+        record = self._by_id.pop(record_id)
+        self._unindex(record)
+        if undo is not None:
+            undo.append(lambda: self.put(record))
 
     def _index(self, record: Record) -> None:
         record_id = self._identify(record)
@@ -290,6 +348,24 @@ def document_store() -> Store[Document]:
         any_number=lambda one: (fold(one.number),) if one.number else (),
         reference=lambda one: (fold(one.reference),) if one.reference else (),
         contact=lambda one: (one.contact_id,),
+    )
+
+
+def payment_store() -> Store[Payment]:
+    """An empty store of payments, found by what they pay and by their batch."""
+    return Store[Payment](
+        lambda one: one.payment_id,
+        document=lambda one: (one.document_id,),
+        batch=lambda one: (one.batch_id,) if one.batch_id else (),
+    )
+
+
+def allocation_store() -> Store[Allocation]:
+    """An empty store of allocations, found by the credit and by the invoice."""
+    return Store[Allocation](
+        lambda one: one.allocation_id,
+        credit=lambda one: (one.credit_id,),
+        invoice=lambda one: (one.invoice_id,),
     )
 
 
@@ -364,7 +440,11 @@ class Books:
         self.tracking: list[TrackingCategory] = []
         self.items: dict[str, Item] = {}
         self.contacts = contact_store()
-        self.documents = document_store()
+        self.stores = {kind.name: document_store() for kind in KINDS}
+        self.documents = self.stores[INVOICE.name]
+        self.all_payments = payment_store()
+        self.all_allocations = allocation_store()
+        self.all_batches = Store[Batch](lambda one: one.batch_id)
 
     def new_id(self) -> str:
         """A new GUID, the same one in every run that does the same things."""
@@ -392,6 +472,19 @@ class Books:
             if not taken(number):
                 return number
 
+    def store_of(self, kind: Kind) -> Store[Document]:
+        """All documents of a family."""
+        return self.stores[kind.name]
+
+    def document_of(self, document_id: str) -> Document | None:
+        """The document of any family with this id."""
+        found = (store.get(document_id) for store in self.stores.values())
+        return next((one for one in found if one is not None), None)
+
+    def payments_of(self, document_id: str) -> list[Payment]:
+        """The payments of a document that were not deleted, oldest first."""
+        return [one for one in self.all_payments.find("document", document_id) if one.status != "DELETED"]
+
     def account_by_code(self, code: str) -> Account | None:
         """The account with this code; an active one before an archived one."""
         found = [one for one in self.accounts.values() if one.code == code]
@@ -407,7 +500,11 @@ class Books:
         foreign = PER_AUSTRALIAN_DOLLAR.get(currency, Decimal(1))
         return rounded(foreign / PER_AUSTRALIAN_DOLLAR.get(self.base_currency, Decimal(1)), 6)
 
-    def locks(self) -> list[tuple[str, date]]:
-        """The lock dates that are set, by the name that Xero's messages use."""
+    def locked(self, on: date, what: str = "document") -> list[str]:
+        """What Xero says of a date that a lock date covers; empty when none does (reference 7.5)."""
         both = (("period lock date", self.lock_date), ("end of year lock date", self.year_end_lock))
-        return [(name, on) for name, on in both if on is not None]
+        return [
+            f"The {what} date cannot be before the {name}, currently set at {lock.day}-{lock:%b-%Y}"
+            for name, lock in both
+            if lock is not None and on <= lock
+        ]

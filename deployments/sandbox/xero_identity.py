@@ -295,11 +295,14 @@ def _error_screen(error: str, why: str) -> Response:
 def scopes_for(resource: str, writing: bool) -> frozenset[str]:
     """The scopes of which one is enough for a call (Xero docs: scopes)."""
     invoices = {"accounting.invoices", "accounting.transactions"}
+    payments = {"accounting.payments", "accounting.transactions"}
     found = {
         "contacts": {"accounting.contacts"},
         "items": {"accounting.settings", *invoices},
-        "payments": {"accounting.payments", "accounting.transactions"},
-        "batchpayments": {"accounting.payments", "accounting.transactions"},
+        "payments": payments,
+        "batchpayments": payments,
+        "prepayments": payments,
+        "overpayments": payments,
         "invoices": invoices,
         "creditnotes": invoices,
         "purchaseorders": invoices,

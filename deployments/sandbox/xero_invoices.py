@@ -1,38 +1,36 @@
-"""Invoices and bills: the rules of creating, changing, approving and voiding them (Xero docs: invoices)."""
+"""Invoices, bills and credit notes: creating, changing, approving and voiding them.
+
+The rules are the same for both families (Xero docs: invoices, credit notes; reference 7 and 9); what differs is asked
+of the `Kind`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from deployments.sandbox.xero_books import ZERO, Books, Document, Payment, Undo, fold
+from deployments.sandbox.xero_books import ZERO, Books, Document, Undo, fold
 from deployments.sandbox.xero_call import Outcome, UnknownRecord
-from deployments.sandbox.xero_contacts import contact_json, contact_summary, resolve
+from deployments.sandbox.xero_contacts import resolve
 from deployments.sandbox.xero_json import (
     ZERO_GUID,
     BadBody,
-    date_string,
-    ms_date,
-    ms_time,
     rounded,
     to_bool,
     to_date,
     to_decimal,
     to_guid,
     to_text,
-    utc_string,
 )
-from deployments.sandbox.xero_lines import LineRules, check_complete, line_json, read_lines, tax_on, totals
+from deployments.sandbox.xero_kinds import INVOICE, Kind
+from deployments.sandbox.xero_lines import LineRules, check_complete, read_lines, tax_on, totals
+from deployments.sandbox.xero_shapes import document_json, due_name, refused_json
 
-NOT_MODIFIABLE = "Invoice not of valid status for modification"
 PAID_DOCUMENT = "This document cannot be edited as it has a payment or credit note allocated to it."
-NOT_UNIQUE = "Invoice # must be unique."
 BAD_URL = "Url must be a valid absolute url"
-TYPES = ("ACCREC", "ACCPAY")
 STATUSES = ("DRAFT", "SUBMITTED", "AUTHORISED", "PAID", "VOIDED", "DELETED")
 AMOUNT_TYPES = {"exclusive": "Exclusive", "inclusive": "Inclusive", "notax": "NoTax"}
 NEXT = {
@@ -52,6 +50,7 @@ class Draft:
     """A document while a request is applied to it."""
 
     books: Books
+    kind: Kind
     element: dict[str, Any]
     document: Document
     existing: Document | None
@@ -68,12 +67,18 @@ class Draft:
 
     @property
     def sales(self) -> bool:
-        """Whether it is a sales invoice rather than a bill."""
-        return self.document.type == "ACCREC"
+        """Whether it is a sales document rather than a supplier's."""
+        return self.document.sales
+
+    @property
+    def not_modifiable(self) -> str:
+        """The message for a status that allows no change."""
+        return f"{self.kind.title} not of valid status for modification"
 
 
 def write(
     books: Books,
+    kind: Kind,
     element: dict[str, Any],
     undo: Undo,
     *,
@@ -87,46 +92,48 @@ def write(
     sent = {key: value for key, value in element.items() if value is not None}
     existing = target
     if existing is None and upsert:
-        existing = match(books, sent)
+        existing = match(books, kind, sent)
     if existing is not None:
         document = replace(existing, lines=[copy(line) for line in existing.lines])
     else:
         document = Document(books.new_id(), "", books.today(), books.now(), currency=books.base_currency)
         document.created_by = app
-    draft = Draft(books, sent, document, existing, unit_places, person, undo)
+    draft = Draft(books, kind, sent, document, existing, unit_places, person, undo)
     closing = _apply(draft)
     if draft.errors:
-        return Outcome(refused_json(draft), draft.errors), document
+        return Outcome(_refused(draft), draft.errors), document
     document.updated = books.now()
-    books.documents.put(document, undo)
+    books.store_of(kind).put(document, undo)
     detail = "updated" if existing is not None else "created"
     shown = document_json(books, document, detail, unit_places)
     if closing and existing is not None:
-        shown["AmountDue"] = rounded(existing.due)  # the reply to a void still shows what was due (recorded)
+        shown[due_name(kind)] = rounded(existing.due)  # the reply to a void still shows what was due (recorded)
     return Outcome(shown, [], draft.warnings), document
 
 
-def match(books: Books, sent: dict[str, Any]) -> Document | None:
-    """The document that a POST means: by InvoiceID, else by number within its type."""
-    if sent.get("InvoiceID") and sent["InvoiceID"] != ZERO_GUID:
-        found = books.documents.get(to_guid(sent["InvoiceID"], "InvoiceID"))
+def match(books: Books, kind: Kind, sent: dict[str, Any]) -> Document | None:
+    """The document that a POST means: by its id, else by number within its type."""
+    store = books.store_of(kind)
+    if sent.get(kind.id_name) and sent[kind.id_name] != ZERO_GUID:
+        found = store.get(to_guid(sent[kind.id_name], kind.id_name))
         if found is None:
             raise UnknownRecord
         return found
-    number = to_text(sent.get("InvoiceNumber", ""), "InvoiceNumber").strip()
+    number = to_text(sent.get(kind.number_name, ""), kind.number_name).strip()
     if not number:
         return None
-    kinds = (to_text(sent["Type"], "Type"),) if sent.get("Type") else TYPES
-    for kind in kinds:
-        candidates = books.documents.find("number", (kind, fold(number)))
-        if kind == "ACCPAY" and books.switches.bill_match == "same_contact":
+    types = (to_text(sent["Type"], "Type"),) if sent.get("Type") else kind.types
+    for wanted_type in types:
+        sales = wanted_type == kind.types[0]
+        candidates = store.find("number", (wanted_type, fold(number)))
+        if not sales and books.switches.bill_match == "same_contact":
             wanted = _contact_id(books, sent.get("Contact"))
             candidates = [one for one in candidates if one.contact_id == wanted]
         live = [one for one in candidates if one.status not in ("VOIDED", "DELETED")]
         if live:
             return live[-1]
         voided = [one for one in candidates if one.status == "VOIDED"]
-        blocks = books.switches.voided_number_blocks if kind == "ACCREC" else books.switches.post_matches_voided_bill
+        blocks = books.switches.voided_number_blocks if sales else books.switches.post_matches_voided_bill
         if voided and blocks:
             return voided[-1]
     return None
@@ -161,8 +168,9 @@ def _apply(draft: Draft) -> bool:
     _read_money_header(draft)
     rules = LineRules(
         books,
+        document.type,
         draft.sales,
-        draft.sales,
+        draft.sales and draft.kind is INVOICE,
         document.line_amount_types,
         draft.unit_places,
         wanted in _APPROVAL,
@@ -174,7 +182,7 @@ def _apply(draft: Draft) -> bool:
     document.total += document.rounding
     if document.total < ZERO:
         draft.refuse("The total of the document must not be negative.")
-    if wanted in _APPROVAL and document.due_date is None:
+    if wanted in _APPROVAL and document.due_date is None and draft.kind is INVOICE:
         draft.refuse("The DueDate field is mandatory for a document that is submitted or authorised.")
     if not draft.person:
         _check_locks(draft)
@@ -191,11 +199,11 @@ def _read_type(draft: Draft) -> None:
     if draft.existing is not None:
         return
     kind = to_text(draft.element.get("Type", ""), "Type").upper()
-    if kind and kind not in TYPES:
-        raise BadBody(f"Type {kind} is not valid for an invoice")
+    if kind and kind not in draft.kind.types:
+        raise BadBody(f"Type {kind} is not valid for {draft.kind.collection}")
     if not kind:
         draft.refuse("The Type field is mandatory.")
-    draft.document.type = kind or "ACCREC"
+    draft.document.type = kind or draft.kind.types[0]
 
 
 def _read_status(draft: Draft) -> str:
@@ -203,17 +211,23 @@ def _read_status(draft: Draft) -> str:
     current = existing.status if existing is not None else ""
     wanted = to_text(draft.element.get("Status") or current or "DRAFT", "Status").upper()
     if wanted not in STATUSES:
-        raise BadBody(f"Status {wanted} is not valid for an invoice")
-    if draft.person or wanted in NEXT[current]:
+        raise BadBody(f"Status {wanted} is not valid for {draft.kind.collection}")
+    settled = existing is not None and existing.settled
+    allowed = wanted in NEXT[current] and not (settled and wanted == "VOIDED")
+    if draft.person or allowed:
         return wanted
-    if existing is not None and existing.settled and wanted not in ("PAID", "DELETED"):
-        draft.refuse(
-            f"The status {wanted} cannot be applied to the invoice because it has payments or credit notes "
-            "allocated to it."
-        )
+    if settled and wanted not in ("PAID", "DELETED"):
+        draft.refuse(settled_refusal(draft.kind, wanted))
     else:
-        draft.refuse(NOT_MODIFIABLE)
+        draft.refuse(draft.not_modifiable)
     return wanted
+
+
+def settled_refusal(kind: Kind, status: str) -> str:
+    """Why a document with payments or credits keeps its status (for credit notes the words are our guess)."""
+    what = "invoice" if kind is INVOICE else kind.title.lower()
+    other = "credit notes" if kind is INVOICE else "credits"
+    return f"The status {status} cannot be applied to the {what} because it has payments or {other} allocated to it."
 
 
 def _read_contact(draft: Draft) -> None:
@@ -228,32 +242,40 @@ def _read_contact(draft: Draft) -> None:
 
 def _read_header(draft: Draft) -> None:
     element, document, switches = draft.element, draft.document, draft.books.switches
-    if "InvoiceNumber" in element:
-        number = _limited(draft, "InvoiceNumber", 255).strip()
+    name = draft.kind.number_name
+    if name in element:
+        number = _limited(draft, name, 255).strip()
         if switches.ascii_numbers and not all(" " <= letter <= "~" for letter in number):
-            draft.refuse("InvoiceNumber must contain printable ASCII characters only.")
+            draft.refuse(f"{name} must contain printable ASCII characters only.")
         if number or not draft.sales:
             document.number = number or None
     if "Reference" in element and (draft.sales or switches.bill_reference == "persist"):
         document.reference = _limited(draft, "Reference", 255)
-    if "Url" in element:
-        document.url = to_text(element["Url"], "Url").strip() or None
-        if document.url is not None and not _url_is_good(document.url):
-            draft.refuse(BAD_URL)
     if "Date" in element:
         document.dated = to_date(element["Date"], "Date")
     if "DueDate" in element:
         document.due_date = to_date(element["DueDate"], "DueDate")
     if "BrandingThemeID" in element:
         document.branding_theme_id = to_guid(element["BrandingThemeID"], "BrandingThemeID")
-    if "SentToContact" in element:
+    if "SentToContact" in element and (draft.kind is INVOICE or switches.credit_note_sent_settable):
         document.sent = to_bool(element["SentToContact"], "SentToContact")
+    if draft.kind is INVOICE:
+        _read_invoice_fields(draft)
+    if draft.person and "RoundingAmount" in element:
+        document.rounding = to_decimal(element["RoundingAmount"], "RoundingAmount")
+
+
+def _read_invoice_fields(draft: Draft) -> None:
+    """What a credit note does not have (spec: CreditNote has no Url and no expected or planned payment)."""
+    element, document = draft.element, draft.document
+    if "Url" in element:
+        document.url = to_text(element["Url"], "Url").strip() or None
+        if document.url is not None and not _url_is_good(document.url):
+            draft.refuse(BAD_URL)
     if "ExpectedPaymentDate" in element and draft.sales:
         document.expected_payment = to_date(element["ExpectedPaymentDate"], "ExpectedPaymentDate")
     if "PlannedPaymentDate" in element and not draft.sales:
         document.planned_payment = to_date(element["PlannedPaymentDate"], "PlannedPaymentDate")
-    if draft.person and "RoundingAmount" in element:
-        document.rounding = to_decimal(element["RoundingAmount"], "RoundingAmount")
 
 
 def _limited(draft: Draft, name: str, longest: int) -> str:
@@ -311,7 +333,7 @@ def _read_lines(draft: Draft, rules: LineRules) -> None:
                 line.tax_amount = tax_on(draft.books, line, document.line_amount_types)
         if rules.complete and existing is not None and existing.status not in _APPROVAL:
             check_complete(rules, document.lines)
-    if not document.lines:
+    if not document.lines and (draft.kind is INVOICE or rules.complete):  # reference 9: a credit note may have none
         draft.refuse("One or more line items must be specified")
 
 
@@ -323,10 +345,8 @@ def _check_locks(draft: Draft) -> None:
     if not draft.books.switches.lock_blocks_drafts and statuses <= {"DRAFT", "SUBMITTED", "DELETED"}:
         return
     earliest = min(document.dated, existing.dated) if existing is not None else document.dated
-    for name, on in draft.books.locks():
-        if earliest <= on:
-            shown = f"{on.day}-{on:%b-%Y}"
-            draft.refuse(f"The document date cannot be before the {name}, currently set at {shown}")
+    for message in draft.books.locked(earliest):
+        draft.refuse(message)
 
 
 def _check_settled(draft: Draft, existing: Document) -> None:
@@ -355,14 +375,14 @@ def _check_number(draft: Draft) -> None:
             one.document_id != document.document_id
             and (one.status != "VOIDED" or books.switches.voided_number_blocks)
             and one.status != "DELETED"
-            for one in books.documents.find("number", ("ACCREC", fold(number)))
+            for one in books.store_of(draft.kind).find("number", (document.type, fold(number)))
         )
 
     if document.number is None:
         if not draft.errors:
-            document.number = books.next_number("INV-", taken)
+            document.number = books.next_number(draft.kind.prefix, taken)
     elif taken(document.number):
-        draft.refuse(NOT_UNIQUE)
+        draft.refuse(f"{draft.kind.title} # must be unique.")
 
 
 def _finish(draft: Draft) -> None:
@@ -389,123 +409,22 @@ def settle(books: Books, document: Document) -> None:
     done = document.due == ZERO and (document.total != ZERO or books.switches.zero_total_is_paid)
     document.status = "PAID" if done else "AUTHORISED"
     if done:
-        last = max((payment.paid_on for payment in document.payments), default=document.dated)
-        document.fully_paid_on = last
+        index = "invoice" if document.kind is INVOICE else "credit"
+        days = [payment.paid_on for payment in books.payments_of(document.document_id)]
+        days += [allocation.dated for allocation in books.all_allocations.find(index, document.document_id)]
+        document.fully_paid_on = max(days, default=document.dated)
     else:
         document.fully_paid_on = None
 
 
-def document_json(books: Books, document: Document, detail: str = "one", unit_places: int = 2) -> dict[str, Any]:
-    """A document as the API shows it. `detail`: created, updated, one, page, list (no lines) or summary."""
-    contact = books.contacts.get(document.contact_id)
-    shown: dict[str, Any] = {
-        "Type": document.type,
-        "InvoiceID": document.document_id,
-        "InvoiceNumber": document.number or "",
-        "Reference": document.reference or "",
-    }
-    full = detail != "summary"
-    if full and detail != "created":
-        shown["Payments"] = [_payment_json(document, one) for one in document.payments]
-        shown["CreditNotes"] = []
-    if full:
-        shown["Prepayments"] = []
-        shown["Overpayments"] = []
-    shown["AmountDue"] = rounded(ZERO if document.status == "VOIDED" else document.due)
-    shown["AmountPaid"] = rounded(document.paid)
-    if detail != "created":
-        shown["AmountCredited"] = rounded(document.credited)
-    if document.url is not None:
-        shown["Url"] = document.url
-    if document.type == "ACCREC":
-        shown["SentToContact"] = document.sent
-    shown["CurrencyRate"] = rounded(document.rate, 6)
-    discount = sum((line.discount for line in document.lines), ZERO)
-    shown["IsDiscounted"] = discount != ZERO
-    if discount:
-        shown["TotalDiscount"] = rounded(discount)
-    if full and detail != "created":
-        shown["HasAttachments"] = False
-    shown["HasErrors"] = False
-    shown["InvoicePaymentServices"] = []
-    shown["UpdatedDateUTCString"] = utc_string(document.updated)
-    if contact is not None:
-        whole = detail in ("created", "updated", "one")
-        shown["Contact"] = contact_json(contact) if whole else contact_summary(contact)
-    _add_dates(shown, document)
-    if document.branding_theme_id is not None:
-        shown["BrandingThemeID"] = document.branding_theme_id
-    shown["Status"] = document.status
-    shown["LineAmountTypes"] = document.line_amount_types
-    if full:
-        written = detail in ("created", "updated")
-        lines = [] if detail == "list" else document.lines
-        shown["LineItems"] = [line_json(books, line, unit_places, written) for line in lines]
-    shown["SubTotal"] = rounded(document.subtotal)
-    shown["TotalTax"] = rounded(document.tax)
-    shown["Total"] = rounded(document.total)
-    shown["UpdatedDateUTC"] = ms_time(document.updated)
-    shown["CurrencyCode"] = document.currency
-    if document.status == "PAID" and document.fully_paid_on is not None:
-        shown["FullyPaidOnDate"] = ms_date(document.fully_paid_on)
-    return shown
+def move(books: Books, document: Document, undo: Undo, *, paid: Decimal = ZERO, credited: Decimal = ZERO) -> Document:
+    """Let a payment or an allocation, already in its store, count on a document; its time of change moves."""
+    after = replace(document, paid=document.paid + paid, credited=document.credited + credited, updated=books.now())
+    settle(books, after)
+    books.store_of(document.kind).put(after, undo)
+    return after
 
 
-def _add_dates(shown: dict[str, Any], document: Document) -> None:
-    shown["DateString"] = date_string(document.dated)
-    shown["Date"] = ms_date(document.dated)
-    if document.due_date is not None:
-        shown["DueDateString"] = date_string(document.due_date)
-        shown["DueDate"] = ms_date(document.due_date)
-    if document.expected_payment is not None:
-        shown["ExpectedPaymentDate"] = ms_date(document.expected_payment)
-    if document.planned_payment is not None:
-        shown["PlannedPaymentDate"] = ms_date(document.planned_payment)
-
-
-def _payment_json(document: Document, payment: Payment) -> dict[str, Any]:
-    return {
-        "PaymentID": payment.payment_id,
-        "Date": ms_date(payment.paid_on),
-        "Amount": rounded(payment.amount),
-        "Reference": payment.reference,
-        "CurrencyRate": rounded(document.rate, 6),
-        "HasAccount": False,
-        "HasValidationErrors": False,
-    }
-
-
-def refused_json(draft: Draft) -> dict[str, Any]:
-    """What a refused element looks like: the zero GUID for a create, and only part of what was sent."""
-    document, existing = draft.document, draft.existing
-    shown: dict[str, Any] = {
-        "Type": document.type,
-        "InvoiceID": existing.document_id if existing is not None else ZERO_GUID,
-    }
-    if draft.books.switches.refused_echoes_number:
-        for name in ("InvoiceNumber", "Reference"):
-            if name in draft.element:
-                shown[name] = draft.element[name]
-    for name in ("Payments", "CreditNotes", "Prepayments", "Overpayments"):
-        shown[name] = []
-    shown["IsDiscounted"] = False
-    shown["HasErrors"] = True
-    sent_contact = draft.element.get("Contact")
-    contact: dict[str, Any] = {}
-    if isinstance(sent_contact, Mapping):
-        named = ("ContactID", "ContactNumber", "Name")
-        contact = {name: sent_contact[name] for name in named if isinstance(sent_contact.get(name), str)}
-    elif document.contact_id:
-        contact = {"ContactID": document.contact_id}
-    empty: dict[str, Any] = {name: [] for name in ("Addresses", "Phones", "ContactGroups", "ContactPersons")}
-    shown["Contact"] = {**contact, **empty, "HasValidationErrors": False, "ValidationErrors": []}
-    _add_dates(shown, document)
-    status = draft.element.get("Status")
-    shown["Status"] = status if isinstance(status, str) else document.status
-    shown["LineAmountTypes"] = document.line_amount_types
-    shown["LineItems"] = [line_json(draft.books, line, draft.unit_places) for line in document.lines]
-    shown["SubTotal"] = rounded(document.subtotal)
-    shown["TotalTax"] = rounded(document.tax)
-    shown["Total"] = rounded(document.total)
-    shown["CurrencyCode"] = document.currency
-    return shown
+def _refused(draft: Draft) -> dict[str, Any]:
+    known = draft.existing.document_id if draft.existing is not None else ZERO_GUID
+    return refused_json(draft.books, draft.document, draft.element, known, draft.unit_places)

@@ -21,6 +21,7 @@ class LineRules:
     """What the document around the lines says about them."""
 
     books: Books
+    document_type: str
     sales: bool
     discounts: bool
     amount_types: str
@@ -162,7 +163,7 @@ def _read_discount(rules: LineRules, line: Line, rate: Decimal | None, amount: D
             line.discount_rate = line.discount_amount = None
         return
     if not rules.discounts:
-        rules.refuse("Discounts may not be applied to ACCPAY invoices.")
+        rules.refuse(f"Discounts may not be applied to {rules.document_type} invoices.")
         return
     if rate is not None and not ZERO <= rate <= HUNDRED:
         rules.refuse("The discount rate must be between 0 and 100.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from deployments.sandbox.wire import Request, Response
 from deployments.sandbox.xero_books import Books, Contact, Document
-from deployments.sandbox.xero_invoices import document_json
+from deployments.sandbox.xero_shapes import document_json
 
 _INVOICE = re.compile(r"^/app/(?P<code>[^/]+)/invoicing/(?:view|edit)/(?P<id>[0-9A-Fa-f-]{36})/?$")
 _CONTACT = re.compile(r"^/app/(?P<code>[^/]+)/contacts/contact/(?P<id>[0-9A-Fa-f-]{36})/?$")

@@ -66,3 +66,18 @@ class XeroSwitches:
 
     broad_scopes: bool = False
     """Whether the app is old enough for `accounting.transactions` and its like."""
+
+    credit_note_sent_settable: bool = True
+    """Whether SentToContact of a credit note can be set (its description says so, its schema says read-only)."""
+
+    credit_note_ids_filter: bool = False
+    """Whether GET /CreditNotes knows `IDs=` (its description does not; an unknown parameter is ignored)."""
+
+    allocation_id_in_reply: bool = False
+    """Whether the reply to an allocation carries the AllocationID (the example: no; a later GET does)."""
+
+    allocation_date: Literal["sent", "later"] = "sent"
+    """The date of an allocation: as sent (the schema requires one), or the later of the two documents' (the docs)."""
+
+    reconciled_payment_deletable: bool = False
+    """Whether a payment that is reconciled with a bank statement can be deleted by the API."""
