@@ -233,6 +233,12 @@ class World:
         }
         return self.connectwise.add_invoice(**given | fields)
 
+    def add_credit_memo(self, number: str, amount: str = "100", **fields: Any) -> int:
+        """A closed credit memo of one product, before tax, dated today unless told otherwise."""
+        product = {"quantity": Decimal(1), "price": -Decimal(amount), "taxableFlag": True, "description": "Credit"}
+        given = {"type": "CreditMemo", "specialInvoiceFlag": True, "time": [], "products": [product]}
+        return self.add_invoice(number, **given | fields)
+
     def doors(self, run_id: str = "test", forced: bool = False) -> Doors:
         """Open doors to this world."""
         return open_doors(
@@ -272,13 +278,14 @@ class World:
         wait_seconds: float = 300,
         cache: SuccessCache | None = None,
         calls: Calls | None = None,
+        family: str = "invoices",
         **form: Any,
     ) -> Summary:
-        """Run one cycle of invoices; `said` is what it told people meanwhile."""
+        """Run one cycle of a family; `said` is what it told people meanwhile."""
         sync = SyncForm(**form)
         self.said: list[str] = []
         return run_family(
-            "invoices",
+            family,
             sync,
             lambda run_id: self.doors(run_id, forced=sync.force or bool(sync.references)),
             calls or PlainCalls(at_once),
@@ -299,6 +306,11 @@ class World:
         """The live sales invoices of an organisation (the first one), by number."""
         books = self.xero.organisations[self.tenants[organisation]] if organisation else self.books
         return {each["InvoiceNumber"]: each for each in books.invoices(type="ACCREC")}
+
+    def credit_notes(self, organisation: str = "") -> dict[str, dict[str, Any]]:
+        """The live customer credit notes of an organisation (the first one), by number."""
+        books = self.xero.organisations[self.tenants[organisation]] if organisation else self.books
+        return {each["CreditNoteNumber"]: each for each in books.credit_notes(type="ACCRECCREDIT")}
 
     def snapshot(self) -> dict[str, Any]:
         """Everything in Xero, comparable between worlds: no ids, no times."""
