@@ -158,7 +158,7 @@ def test_a_rate_is_sent_only_where_one_is_known() -> None:
 
 
 OWN = {
-    "status", "family", "connectwise_id", "reference", "organisation", "tenant_id", "contact_name", "rows_used",
+    "status", "connectwise_id", "reference", "organisation", "tenant_id", "contact_name", "rows_used",
     "company_id", "new_contact",
 }  # fmt: skip
 CHANGED: dict[str, Any] = {
