@@ -61,7 +61,7 @@ class Client:
             "Accept": "application/json",
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
-        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body, default=float).encode()
         raw = urllib.parse.urlencode(query or {})
         kept = {name: value for name, value in named.items() if value}
         return self.xero(Request.build(method, f"/api.xro/2.0{path}", raw, kept, content))
@@ -103,7 +103,24 @@ class Client:
 
     def invoice(self, invoice_id: str, **query: Any) -> Json:
         """One invoice by its id."""
-        return cast(Json, self.read(f"/Invoices/{invoice_id}", **query)["Invoices"][0])
+        return self.one("Invoices", invoice_id, **query)
+
+    def one(self, collection: str, key: str, **query: Any) -> Json:
+        """One record of any collection."""
+        return cast(Json, self.read(f"/{collection}/{key}", **query)[collection][0])
+
+    def wrote(self, method: str, path: str, *elements: Json, **query: Any) -> list[Json]:
+        """Write elements of any collection with summarizeErrors=false; those of the answer."""
+        collection = path.rpartition("/")[2]
+        response = self.send(method, path, {"summarizeErrors": "false", **query}, {collection: list(elements)})
+        assert response.status == 200, response.body
+        return cast(list[Json], loaded(response)[collection])
+
+    def accepted(self, method: str, path: str, element: Json, **query: Any) -> Json:
+        """Write one element that must be accepted."""
+        shown = self.wrote(method, path, element, **query)[0]
+        assert shown["StatusAttributeString"] == "OK", messages(shown)
+        return shown
 
 
 def loaded(response: Response) -> Any:
@@ -172,6 +189,10 @@ UNDESCRIBED = {
     "Invoices": {"Id", "Status", "ProviderName", "DateTimeUTC"},
     "Invoice": {"DateString", "DueDateString", "InvoicePaymentServices"},
     "LineItem": {"ValidationErrors"},
+    # By the examples of the same description:
+    "CreditNote": {"ID", "DateString"},
+    "Prepayment": {"ID", "DateString"},
+    "Overpayment": {"ID", "DateString"},
 }
 COLLECTIONS = {
     "Invoices",
@@ -183,6 +204,12 @@ COLLECTIONS = {
     "Items",
     "Organisations",
     "Actions",
+    "CreditNotes",
+    "Allocations",
+    "Payments",
+    "BatchPayments",
+    "Prepayments",
+    "Overpayments",
 }
 
 
@@ -221,3 +248,34 @@ def check(description: Json, name: str, body: Json) -> None:
     )
     found = sorted(validator.iter_errors(plain), key=str)
     assert not found, [f"{'/'.join(map(str, one.absolute_path))}: {one.message}" for one in found[:5]]
+
+
+def credit(client: Client, number: str | None = None, **fields: Any) -> Json:
+    """A credit note of 21.00 plus tax to a customer, as a client would send it."""
+    document = sale(client, None, **{"Type": "ACCRECCREDIT", **fields})
+    del document["DueDate"]
+    if number is not None:
+        document["CreditNoteNumber"] = number
+    return document
+
+
+def supplier_credit(client: Client, number: str | None = None, **fields: Any) -> Json:
+    """A supplier's credit note of 21.00 plus tax."""
+    supplier = {"ContactID": contact_id(client, "S-1")}
+    return credit(client, number, **{"Type": "ACCPAYCREDIT", "Contact": supplier, "LineItems": [bill_line()], **fields})
+
+
+def approved(client: Client, number: str | None = None, **fields: Any) -> str:
+    """The id of a sales invoice of 23.10 that can be paid."""
+    return cast(str, client.made(sale(client, number, Status="AUTHORISED", **fields))["InvoiceID"])
+
+
+def approved_bill(client: Client, number: str | None = None, **fields: Any) -> str:
+    """The id of a bill of 23.10 that can be paid."""
+    return cast(str, client.made(bill(client, number, Status="AUTHORISED", **fields))["InvoiceID"])
+
+
+def approved_credit(client: Client, number: str | None = None, **fields: Any) -> str:
+    """The id of a credit note of 23.10 that can be allocated."""
+    shown = client.accepted("PUT", "/CreditNotes", credit(client, number, Status="AUTHORISED", **fields))
+    return cast(str, shown["CreditNoteID"])
