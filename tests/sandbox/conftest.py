@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from deployments.sandbox.server import serve
 from deployments.sandbox.xero import Limits, SimulatedXero, XeroSwitches
 from tests.sandbox.xero_client import SPEC, Client, Json, Moving, World, described
 
@@ -37,6 +39,13 @@ def world(clock: Moving) -> World:
 def client(world: World) -> Client:
     """A client under the default switches."""
     return world()
+
+
+@pytest.fixture
+def base_url(client: Client) -> Iterator[str]:
+    """The simulated Xero behind a real socket."""
+    with serve(client.xero) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

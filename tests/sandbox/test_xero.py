@@ -10,7 +10,6 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -35,6 +34,7 @@ from tests.sandbox.xero_client import (
     line,
     loaded,
     messages,
+    official,
     sale,
     token_call,
 )
@@ -1505,35 +1505,16 @@ def test_documents_are_as_the_official_description_says(client: Client, descript
 # --- a client that other people wrote -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def base_url(client: Client) -> Iterator[str]:
-    """The simulated Xero behind a real socket."""
-    with serve(client.xero) as url:
-        yield url
-
-
 def test_the_official_python_client_can_do_a_round(client: Client, base_url: str) -> None:
     """Token, settings, create, refuse, update, find, page: over a socket, with its own parsing."""
-    from xero_python.accounting import AccountingApi, Contact, Invoice, Invoices, LineItem
-    from xero_python.api_client import ApiClient
-    from xero_python.api_client.configuration import Configuration
-    from xero_python.api_client.oauth2 import OAuth2Token, TokenApi
+    from xero_python.accounting import Contact, Invoice, Invoices, LineItem
     from xero_python.exceptions import AccountingBadRequestException, NotFoundException
     from xero_python.identity import IdentityApi
 
-    held: Json = {}
-    api_client = ApiClient(
-        Configuration(oauth2_token=OAuth2Token("sandbox-client", "sandbox-secret")),
-        oauth2_token_getter=lambda: held,
-        oauth2_token_saver=held.update,
-    )
-    tokens = TokenApi(api_client, "sandbox-client", "sandbox-secret")
-    tokens.refresh_token_url = f"{base_url}/connect/token"
-    held.update(tokens.refresh_token(client.refresh, ["accounting.invoices"]))
+    api = official(client, base_url)
     tenant = client.organisation.tenant_id
-    connections = IdentityApi(api_client, base_url=base_url).get_connections()
+    connections = IdentityApi(api.api_client, base_url=base_url).get_connections()
     assert [one.tenant_id for one in connections] == [tenant]
-    api = AccountingApi(api_client, base_url=f"{base_url}/api.xro/2.0")
     assert api.get_organisations(tenant).organisations[0].name == "Harbour IT"
     assert {one.tax_type for one in api.get_tax_rates(tenant).tax_rates} >= {"OUTPUT", "INPUT"}
     assert api.get_accounts(tenant, where='Code=="200"').accounts[0].tax_type == "OUTPUT"

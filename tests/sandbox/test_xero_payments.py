@@ -24,6 +24,7 @@ from tests.sandbox.xero_client import (
     credit,
     loaded,
     messages,
+    official,
     sale,
     supplier_credit,
     token_call,
@@ -482,3 +483,52 @@ def test_payments_are_as_the_official_description_says(client: Client, descripti
     gone = client.send("POST", f"/Payments/{written['Payments'][0]['PaymentID']}", None, {"Status": "DELETED"})
     check(description, "Payments", loaded(gone))
     check(description, "CreditNotes", loaded(client.send("PUT", "/CreditNotes", None, credit(client))))
+
+
+def test_the_official_python_client_can_credit_allocate_pay_and_delete(client: Client, base_url: str) -> None:
+    """Over a socket, with its own parsing: also its way of asking for a deletion."""
+    from xero_python.accounting import (
+        Account,
+        Allocation,
+        Allocations,
+        CreditNote,
+        CreditNotes,
+        Invoice,
+        Payment,
+        PaymentDelete,
+        Payments,
+    )
+    from xero_python.exceptions import AccountingBadRequestException
+
+    api, tenant = official(client, base_url), client.organisation.tenant_id
+    invoice, note = approved(client, "A-1"), approved_credit(client, "CN-1")
+    changed = api.update_credit_note(tenant, note, CreditNotes(credit_notes=[CreditNote(reference="r")]))
+    assert (changed.credit_notes[0].reference, changed.credit_notes[0].remaining_credit) == ("r", FULL)
+
+    part = Allocation(amount=Decimal("3.10"), invoice=Invoice(invoice_id=invoice), date=date(2026, 9, 20))
+    made = api.create_credit_note_allocation(tenant, note, Allocations(allocations=[part]), summarize_errors=False)
+    assert (made.allocations[0].amount, made.allocations[0].date) == (Decimal("3.1"), date(2026, 9, 20))
+    found = api.get_credit_notes(tenant, where='Type=="ACCRECCREDIT"', page=1).credit_notes[0]
+    assert (found.remaining_credit, found.allocations[0].invoice.invoice_number) == (20, "A-1")
+
+    paid = Payment(
+        invoice=Invoice(invoice_id=invoice), account=Account(code="090"), date=date(2026, 9, 21), amount=Decimal(20)
+    )
+    kept = api.create_payments(tenant, Payments(payments=[paid]), summarize_errors=True).payments[0]
+    assert (kept.status, kept.payment_type, kept.invoice.status) == ("AUTHORISED", "ACCRECPAYMENT", "PAID")
+    with pytest.raises(AccountingBadRequestException) as refusal:
+        api.create_payment(tenant, paid)
+    assert refusal.value.reason == "Payments can only be made against Authorised documents"
+    whole = api.get_invoice(tenant, invoice).invoices[0]
+    assert (whole.amount_credited, whole.amount_paid, whole.fully_paid_on_date) == (
+        Decimal("3.1"),
+        20,
+        date(2026, 9, 21),
+    )
+
+    gone = api.delete_payment(tenant, kept.payment_id, PaymentDelete(status="DELETED")).payments[0]
+    assert gone.status == "DELETED"
+    assert client.invoice(invoice)["AmountDue"] == 20
+    with pytest.raises(ValueError, match="amount"):  # it has no place for a reply without the amount, as documented
+        api.delete_credit_note_allocations(tenant, note, found.allocations[0].allocation_id)
+    assert client.invoice(invoice)["AmountDue"] == FULL
