@@ -106,6 +106,24 @@ def test_post_updates_the_credit_note_with_the_id_or_the_number(client: Client) 
     assert client.send("POST", "/CreditNotes", None, credit(client, CreditNoteID=ZERO_GUID[:-1] + "9")).status == 404
 
 
+@pytest.mark.parametrize(("switch", "same"), [("any_contact", True), ("same_contact", False)])
+def test_post_overwrites_a_suppliers_credit_note_with_the_same_number(world: World, switch: str, same: bool) -> None:
+    """As with bills, whether the contact counts is a switch."""
+    client = world(bill_match=switch)
+    first = put(client, supplier_credit(client, "S-9"))
+    assert post(client, supplier_credit(client, "S-9", Reference="r"))["CreditNoteID"] == first["CreditNoteID"]
+    other = post(client, supplier_credit(client, "S-9", Contact={"ContactID": contact_id(client)}))
+    assert (other["CreditNoteID"] == first["CreditNoteID"]) == same
+
+
+@pytest.mark.parametrize(("switch", "kept"), [("persist", "r"), ("drop", "")])
+def test_a_suppliers_credit_note_keeps_or_loses_its_reference(world: World, switch: str, kept: str) -> None:
+    """As a bill does; ours keeps it always."""
+    client = world(bill_reference=switch)
+    assert put(client, supplier_credit(client, Reference="r"))["Reference"] == kept
+    assert put(client, credit(client, Reference="r"))["Reference"] == "r"
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
 from typing import Any, cast
 
 import pytest
 
-from deployments.sandbox.wire import Request
+from deployments.sandbox.wire import ConnectionCut, Fault, Faulty, Request
 from tests.sandbox.xero_client import (
     ZERO_GUID,
     Client,
@@ -160,6 +162,33 @@ def test_the_same_payment_twice_pays_twice_while_something_is_due(client: Client
         assert client.send("PUT", "/Payments", None, body, Idempotency_Key=key).status == 200
     assert [one["Amount"] for one in listed(client)] == [10, 10]
     assert client.send("PUT", "/Payments", None, body).status == 400
+    assert client.invoice(invoice)["AmountDue"] == Decimal("3.1")
+
+
+def test_a_lost_answer_is_repeated_safely_only_with_its_key(client: Client) -> None:
+    """The work was done; without the key it is done again."""
+    invoice = approved(client)
+    faulty = Faulty(client.xero, client.clock)
+    faulty.plan = lambda request, number: Fault("after") if request.method == "PUT" and number == 1 else None
+    content = json.dumps(payment(invoice, 5), default=float).encode()
+    headers = {"Authorization": f"Bearer {client.token}", "Xero-tenant-id": client.organisation.tenant_id}
+
+    def send(key: str) -> int:
+        named = {**headers, "Accept": "application/json", "Idempotency-Key": key}
+        return faulty(Request.build("PUT", "/api.xro/2.0/Payments", "", named, content)).status
+
+    with pytest.raises(ConnectionCut):
+        send("k1")
+    assert (send("k1"), client.invoice(invoice)["AmountPaid"]) == (200, 5)
+    assert (send("k2"), client.invoice(invoice)["AmountPaid"]) == (200, 10)
+
+
+def test_many_threads_pay_no_more_than_is_due(client: Client) -> None:
+    """Two of eight find room."""
+    invoice = approved(client)
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(lambda _one: client.send("PUT", "/Payments", None, payment(invoice, 10)).status, range(8))
+        assert sorted(answers) == [200, 200, 400, 400, 400, 400, 400, 400]
     assert client.invoice(invoice)["AmountDue"] == Decimal("3.1")
 
 
