@@ -243,12 +243,15 @@ class SimulatedConnectWise(Tenant):
             if "invoice" in fields:
                 self._move_row(kind, row, fields.pop("invoice"))
             record = self._get(kind, row)
+            before = record.get("credit")
             set_fields(record, self._values(kind, fields))
             if kind in _FILL:
                 self._fixed[kind, row] = self._fixed[kind, row] - fields.keys() | _given(fields)
                 _FILL[kind](record, self._fixed[kind, row])
             self._touch(kind, record)
             self._row_changed(record)
+            if before is not None and before is not record.get("credit"):
+                self._row_changed({"credit": before})
 
     def delete_row(self, kind: str, row: int) -> None:
         """Delete a row or a payment."""
@@ -340,14 +343,34 @@ class SimulatedConnectWise(Tenant):
             return self._insert_payment(record, Decimal(amount), when)
 
     def apply_credit(self, memo_id: int, invoice_id: int, amount: Decimal | int | str, date: date | None = None) -> int:
-        """Apply a part of a closed credit memo to an invoice."""
+        """Apply a part of a closed credit memo to an invoice: no more than remains of it, nor than is owed."""
         with self._lock:
             memo, record = self._get("invoice", memo_id), self._get("invoice", invoice_id)
             if memo.get("type") != "CreditMemo" or not memo["status"].get("isClosed"):
                 raise ValueError("only a closed credit memo can be applied")
+            if not books.ZERO < Decimal(amount) <= min(-memo["balance"], record["balance"]):
+                raise ValueError("the amount is more than remains of the credit memo, or than the invoice's balance")
             number = self._insert_payment(record, Decimal(amount), date or self._today(), memo)
             self._child_changed(memo)
             return number
+
+    def change_payment(self, payment: int, amount: Decimal | int | str, date: date | None = None) -> None:
+        """Change the amount of a payment, or of what a credit memo gives: a delta under the same id."""
+        self.edit_row("payment", payment, amount=Decimal(amount), paymentDate=date or self._today())
+
+    def remove_payment(self, payment: int) -> None:
+        """Remove a cash payment. No trace is left of the row."""
+        with self._lock:
+            if "credit" in self._get("payment", payment):
+                raise ValueError("the row is the application of a credit memo")
+            self.delete_row("payment", payment)
+
+    def uncredit(self, payment: int) -> None:
+        """Take the application of a credit memo back; the memo can be applied again."""
+        with self._lock:
+            if "credit" not in self._get("payment", payment):
+                raise ValueError("the row is a cash payment")
+            self.delete_row("payment", payment)
 
     def _insert_payment(self, invoice: Record, amount: Decimal, when: date, memo: Record | None = None) -> int:
         row: Record = {

@@ -78,7 +78,7 @@ def _routes() -> tuple[_Route, ...]:
         routes.append(_Route(resource, ""))
         if not resource.parent:  # lists below a record have no count
             routes.append(_Route(resource, "/count"))
-            routes.append(_Route(resource, "/{id}"))
+        routes.append(_Route(resource, "/{id}"))
     return tuple(routes)
 
 
@@ -197,21 +197,23 @@ class Front:
     def _read(self, request: Request, route: _Route, ids: list[int]) -> Response:
         resource = route.resource
         table = self._system.tables[resource.table]
-        if route.tail == "/{id}":
-            if ids[0] not in table or self._hidden(table.records[ids[0]]):
-                raise error(404, "NotFound", f"{resource.noun} {ids[0]} not found")
-            return _answer(self._body(table, table.records[ids[0]], request))
-        for name in ("childConditions", "customFieldConditions"):
-            if request.param(name):
-                raise BadQuery(f"The sandbox does not simulate {name}.")
-        text = request.param("conditions")
-        conditions = Conditions(text, resource.fields, self._system.switches.unfilterable) if text else None
         parent: int | None = None
         if resource.parent:
             parent = ids[0]
             invoices = self._system.tables[resource.parent]
             if parent not in invoices or self._hidden(invoices.records[parent]):
                 raise error(404, "NotFound", f"Invoice {parent} not found")
+        if route.tail == "/{id}":
+            record = table.records.get(ids[-1])
+            below = parent is None or (record is not None and record[resource.parent]["id"] == parent)
+            if record is None or not below or self._hidden(record):
+                raise error(404, "NotFound", f"{resource.noun} {ids[-1]} not found")
+            return _answer(self._body(table, record, request))
+        for name in ("childConditions", "customFieldConditions"):
+            if request.param(name):
+                raise BadQuery(f"The sandbox does not simulate {name}.")
+        text = request.param("conditions")
+        conditions = Conditions(text, resource.fields, self._system.switches.unfilterable) if text else None
         if route.tail == "/count":
             return _answer(encode({"count": sum(1 for _ in self._select(table, conditions, parent))}))
         if request.headers.get("pagination-type", "").lower() == "forward-only":

@@ -8,13 +8,14 @@ from html import escape
 from typing import Any
 
 from deployments.sandbox.wire import Request, Response
-from deployments.sandbox.xero_books import Books, Contact, Document
-from deployments.sandbox.xero_shapes import document_json
+from deployments.sandbox.xero_books import Books, Contact, Document, Payment
+from deployments.sandbox.xero_kinds import CREDIT_NOTE, CREDITS, INVOICE, KINDS
+from deployments.sandbox.xero_shapes import document_json, due_name
 
 _INVOICE = re.compile(r"^/app/(?P<code>[^/]+)/invoicing/(?:view|edit)/(?P<id>[0-9A-Fa-f-]{36})/?$")
 _CONTACT = re.compile(r"^/app/(?P<code>[^/]+)/contacts/contact/(?P<id>[0-9A-Fa-f-]{36})/?$")
 _HOME = re.compile(r"^/app/(?P<code>[^/]+)/?$")
-_BILL = re.compile(r"InvoiceID=(?P<id>[0-9A-Fa-f-]{36})", re.IGNORECASE)
+_NAMED = re.compile(r"(?:InvoiceID|creditNoteID|bankTransactionID)=(?P<id>[0-9A-Fa-f-]{36})", re.IGNORECASE)
 _NEWEST = 200
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -28,10 +29,10 @@ def page(request: Request, organisations: Mapping[str, Books]) -> Response | Non
     if request.method not in ("GET", "HEAD"):
         return None
     if request.path.lower() == "/organisationlogin/default.aspx":
-        bill = _BILL.search(request.param("redirecturl") or "") or _BILL.search(
+        named = _NAMED.search(request.param("redirecturl") or "") or _NAMED.search(
             f"InvoiceID={request.param('InvoiceID')}"
         )
-        return _document_page(organisations, request.param("shortcode"), bill.group("id") if bill else "")
+        return _document_page(organisations, request.param("shortcode"), named.group("id") if named else "")
     invoice = _INVOICE.match(request.path)
     if invoice is not None:
         return _document_page(organisations, invoice.group("code"), invoice.group("id"))
@@ -60,25 +61,86 @@ def _nothing() -> Response:
     return _html("Not found", "<p>There is no such record in this organisation.</p>", 404)
 
 
-def _document_page(organisations: Mapping[str, Books], code: str | None, document_id: str) -> Response:
+def _document_page(organisations: Mapping[str, Books], code: str | None, record_id: str) -> Response:
     for books in _books(organisations, code):
         with books.lock:
-            document = books.documents.get(document_id)
+            document = books.document_of(record_id)
             if document is not None:
                 return _html(_title(document), _document_body(books, document))
+            payment = books.all_payments.get(record_id)
+            if payment is not None:
+                return _html(_payment_title(payment), _payment_body(books, payment))
     return _nothing()
 
 
 def _title(document: Document) -> str:
-    kind = "Invoice" if document.type == "ACCREC" else "Bill"
+    if document.kind is INVOICE:
+        kind = "Invoice" if document.sales else "Bill"
+    else:
+        kind = document.kind.title if document.sales else f"Supplier's {document.kind.title}"
     return f"{kind} {document.number or '(no number)'}"
+
+
+def _payment_title(payment: Payment) -> str:
+    return "Payment" if payment.kind is INVOICE else "Refund"
+
+
+def _login(books: Books, page: str) -> str:
+    """A screen of the old interface, behind the choice of the organisation (reference 12)."""
+    return f"/organisationlogin/default.aspx?shortcode={books.short_code}&redirecturl={page}"
 
 
 def _link_of(books: Books, document: Document) -> str:
     if document.type == "ACCREC":
         return f"/app/{books.short_code}/invoicing/view/{document.document_id}"
-    edit = f"/AccountsPayable/Edit.aspx?InvoiceID={document.document_id}"
-    return f"/organisationlogin/default.aspx?shortcode={books.short_code}&redirecturl={edit}"
+    if document.kind is INVOICE:
+        return _login(books, f"/AccountsPayable/Edit.aspx?InvoiceID={document.document_id}")
+    if document.kind is CREDIT_NOTE:
+        return _login(books, f"/AccountsPayable/ViewCreditNote.aspx?creditNoteID={document.document_id}")
+    return _login(books, f"/Bank/ViewTransaction.aspx?bankTransactionID={document.document_id}")
+
+
+def _linked(address: str, text: str) -> str:
+    return f'<a href="{escape(address, quote=True)}">{escape(text)}</a>'
+
+
+def _document_link(books: Books, document_id: str) -> str:
+    document = books.document_of(document_id)
+    return _linked(_link_of(books, document), _title(document)) if document is not None else ""
+
+
+def _payment_body(books: Books, payment: Payment) -> str:
+    document = books.document_of(payment.document_id)
+    currency = document.currency if document is not None else ""
+    rows = [
+        ("Organisation", escape(books.name)),
+        ("Of", _document_link(books, payment.document_id)),
+        ("Status", escape(payment.status)),
+        ("Date", payment.paid_on.isoformat()),
+        ("Account", escape(f"{payment.account.code} {payment.account.name}")),
+        ("Amount", escape(f"{currency} {payment.amount}")),
+        ("In the account", escape(f"{payment.account.currency or books.base_currency} {payment.bank_amount}")),
+        ("Reference", escape(payment.reference)),
+        ("Reconciled", "yes" if payment.reconciled else "no"),
+        ("Batch", escape(payment.batch_id or "")),
+    ]
+    return f"<table>{''.join(f'<tr><th>{name}</th><td>{value}</td></tr>' for name, value in rows)}</table>"
+
+
+def _settled_by(books: Books, document: Document) -> str:
+    """The payments and the allocations of a document, each with a link to the other side."""
+    rows = []
+    for one in books.payments_of(document.document_id):
+        address = _login(books, f"/Bank/ViewTransaction.aspx?bankTransactionID={one.payment_id}")
+        rows.append((_linked(address, _payment_title(one)), one.paid_on, one.amount))
+    invoice = document.kind is INVOICE
+    for part in books.all_allocations.find("invoice" if invoice else "credit", document.document_id):
+        other = part.credit_id if invoice else part.invoice_id
+        rows.append((_document_link(books, other), part.dated, part.amount))
+    if not rows:
+        return ""
+    cells = "".join(f"<tr><td>{link}</td><td>{on}</td><td class=n>{amount}</td></tr>" for link, on, amount in rows)
+    return f"<h2>Payments and allocations</h2><table>{cells}</table>"
 
 
 def _document_body(books: Books, document: Document) -> str:
@@ -98,18 +160,17 @@ def _document_body(books: Books, document: Document) -> str:
     lines = "".join(_line_row(line) for line in shown["LineItems"])
     names = "<th>Description</th><th class=n>Quantity</th><th class=n>Unit amount</th><th>Account</th>"
     names += "<th>Tax</th><th class=n>Tax amount</th><th>Tracking</th><th class=n>Amount</th>"
-    sums = "".join(
-        f"<tr><th>{name}</th><td class=n>{shown[key]}</td></tr>"
-        for name, key in (
-            ("Subtotal", "SubTotal"),
-            ("Tax", "TotalTax"),
-            ("Total", "Total"),
-            ("Paid", "AmountPaid"),
-            ("Due", "AmountDue"),
-        )
-    )
+    amounts = [
+        ("Subtotal", document.subtotal),
+        ("Tax", document.tax),
+        ("Total", document.total),
+        ("Paid" if document.kind is INVOICE else "Refunded", document.paid),
+        ("Credited" if document.kind is INVOICE else "Allocated", document.credited),
+        ("Due" if document.kind is INVOICE else "Remaining", shown[due_name(document.kind)]),
+    ]
+    sums = "".join(f"<tr><th>{name}</th><td class=n>{amount}</td></tr>" for name, amount in amounts)
     body = f"<table>{facts}</table><h2>Lines</h2><table><tr>{names}</tr>{lines}</table>"
-    return f"{body}<h2>Totals</h2><table>{sums}</table>"
+    return f"{body}<h2>Totals</h2><table>{sums}</table>{_settled_by(books, document)}"
 
 
 def _source(url: str | None) -> str:
@@ -134,8 +195,7 @@ def _line_row(line: dict[str, Any]) -> str:
 
 
 def _contact_link(books: Books, contact: Contact) -> str:
-    address = f"/app/{books.short_code}/contacts/contact/{contact.contact_id}"
-    return f'<a href="{escape(address, quote=True)}">{escape(contact.name)}</a>'
+    return _linked(f"/app/{books.short_code}/contacts/contact/{contact.contact_id}", contact.name)
 
 
 def _contact_page(organisations: Mapping[str, Books], code: str, contact_id: str) -> Response:
@@ -151,7 +211,7 @@ def _contact_page(organisations: Mapping[str, Books], code: str, contact_id: str
                 ("Email", contact.email or ""),
             ]
             facts = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in rows)
-            documents = books.documents.find("contact", contact.contact_id)
+            documents = [one for kind in KINDS for one in books.store_of(kind).find("contact", contact.contact_id)]
             return _html(contact.name, f"<table>{facts}</table><h2>Documents</h2>{_list_of(books, documents)}")
     return _nothing()
 
@@ -159,7 +219,11 @@ def _contact_page(organisations: Mapping[str, Books], code: str, contact_id: str
 def _home_page(organisations: Mapping[str, Books], code: str) -> Response:
     for books in _books(organisations, code):
         with books.lock:
-            return _html(books.name, f"<h2>Newest documents</h2>{_list_of(books, list(books.documents))}")
+            credits = [one for kind in CREDITS for one in books.store_of(kind)]
+            lists = f"<h2>Newest documents</h2>{_list_of(books, list(books.documents))}"
+            if credits:
+                lists += f"<h2>Newest credits</h2>{_list_of(books, credits)}"
+            return _html(books.name, lists)
     return _nothing()
 
 
@@ -167,7 +231,7 @@ def _list_of(books: Books, documents: list[Document]) -> str:
     rows = []
     for one in reversed(documents[-_NEWEST:]):
         contact = books.contacts.get(one.contact_id)
-        link = f'<a href="{escape(_link_of(books, one), quote=True)}">{escape(_title(one))}</a>'
+        link = _linked(_link_of(books, one), _title(one))
         name = escape(contact.name) if contact is not None else ""
         total = f"{one.currency} {one.total}"
         rows.append(

@@ -238,7 +238,7 @@ def _paid_invoice(books: Books, document: Document) -> dict[str, Any]:
 
 def batch_summary(books: Books, batch: Batch) -> dict[str, Any]:
     """A batch as its payments show it."""
-    found = [one for one in (books.all_payments.get(key) for key in batch.payment_ids) if one is not None]
+    found = [one for one in books.all_payments.find("batch", batch.batch_id) if one.status == batch.status]
     return {
         "Account": {"AccountID": batch.account.account_id},
         "BatchPaymentID": batch.batch_id,
