@@ -348,7 +348,7 @@ def test_several_allocations_in_one_call_are_kept_or_refused_together(client: Cl
     elements = [{"Amount": 20, "Invoice": {"InvoiceID": key}, "Date": "2026-09-14"} for key in (one, other)]
     path = f"/CreditNotes/{note}/Allocations"
     assert refused_whole(client.send("PUT", path, None, {"Allocations": elements}))
-    assert shown(client, note)["RemainingCredit"] == FULL
+    assert (shown(client, note)["RemainingCredit"], shown(client, note)["Allocations"]) == (FULL, [])
     reply = client.wrote("PUT", path, *elements)
     assert [element["StatusAttributeString"] for element in reply] == ["OK", "ERROR"]
     assert shown(client, note)["RemainingCredit"] == Decimal("3.1")
@@ -382,6 +382,16 @@ def test_allocations_respect_lock_dates(client: Client) -> None:
     path = f"/CreditNotes/{note}/Allocations/{shown(client, note)['Allocations'][0]['AllocationID']}"
     assert client.send("DELETE", path).status == 400
     assert messages(allocate(client, note, invoice, 1, Date="2026-10-01")) == []
+
+
+def test_an_allocation_is_taken_off_by_the_address_of_its_own_credit_note(client: Client) -> None:
+    """Below another one there is no such allocation."""
+    note, other, invoice = approved_credit(client), approved_credit(client), approved(client)
+    allocate(client, note, invoice, 1)
+    key = shown(client, note)["Allocations"][0]["AllocationID"]
+    assert client.send("DELETE", f"/CreditNotes/{other}/Allocations/{key}").status == 404
+    assert client.send("DELETE", f"/CreditNotes/{note}/Allocations/{ZERO_GUID}").status == 404
+    assert client.invoice(invoice)["AmountCredited"] == 1
 
 
 def test_the_date_of_an_allocation_may_be_the_later_of_the_documents(world: World) -> None:
