@@ -51,7 +51,7 @@ FamiliesArgument = Annotated[
     list[str] | None, typer.Argument(help="invoices, credit_notes, payments, purchase_orders. None: all that are on.")
 ]
 KNOWN = ("invoices", "credit_notes", "payments", "purchase_orders")
-BUILT = ("invoices", "credit_notes")
+BUILT = ("invoices", "credit_notes", "payments")
 
 
 def main() -> None:
@@ -232,8 +232,9 @@ def sync(
     from flows.credit_notes import sync_credit_notes
     from flows.family import SyncForm
     from flows.invoices import sync_invoices
+    from flows.payments import sync_payments
 
-    flows = {"invoices": sync_invoices, "credit_notes": sync_credit_notes}
+    flows = {"invoices": sync_invoices, "credit_notes": sync_credit_notes, "payments": sync_payments}
     rows: list[dict[str, Any]] = []
     held: list[dict[str, Any]] = []
     codes = [0]

@@ -140,10 +140,10 @@ def run_cycle(cycle: Cycle, calls: Calls, selection: Selection) -> None:
     cycle.entries = {entry.connectwise_id: entry for entry, _ in cycle.pending}
     _load(cycle, calls, update_invoices, [edit for _, edit in cycle.pending], posting.BATCH)
     cycle.entries = {}
-    _fail_where_unreachable(cycle)
-    _check_counts(cycle)
+    fail_where_unreachable(cycle)
+    check_counts(cycle)
     if cycle.writing and not selection.special:
-        _move_watermark(cycle, seen, highest, began)
+        move_watermark(cycle, seen, highest, began)
 
 
 def _settle_earlier(cycle: Cycle) -> None:
@@ -597,14 +597,14 @@ def _map_again(cycle: Cycle, mapped: Mapped, numbers: Sequence[int]) -> dict[int
 # The end
 
 
-def _fail_where_unreachable(cycle: Cycle) -> None:
+def fail_where_unreachable(cycle: Cycle) -> None:
     """Say that an organisation could not be reached, after all others had their turn."""
     for problem in cycle.closed.values():
         if isinstance(problem, Unreachable):
             raise problem
 
 
-def _check_counts(cycle: Cycle) -> None:
+def check_counts(cycle: Cycle) -> None:
     """Records read = outcomes recorded (promise 2)."""
     ended = sum(cycle.counts[outcome.value] for outcome in Outcome) + cycle.counts["planned"]
     if ended != cycle.counts["read"]:
@@ -614,7 +614,7 @@ def _check_counts(cycle: Cycle) -> None:
         )
 
 
-def _move_watermark(cycle: Cycle, seen: Watermark, highest: datetime | None, began: datetime | None) -> None:
+def move_watermark(cycle: Cycle, seen: Watermark, highest: datetime | None, began: datetime | None) -> None:
     """To the lesser of the newest change seen and the start of the read by ConnectWise's clock; never back."""
     if highest is None:
         return

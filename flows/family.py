@@ -28,6 +28,7 @@ from blocks.watermarks import Watermark
 from flows.approval import approved_now, is_first, may_be_asked_for
 from flows.cycle import Selection, run_cycle
 from flows.planning import Approved, approved_writes, compare_plans, plan_of
+from flows.settling import settle_payments
 from mappings.outcomes import Outcome
 from mappings.policy import Approval
 from tasks.calls import Calls
@@ -105,6 +106,13 @@ def run_name(family: str, form: SyncForm | Mapping[str, Any] | None, at: datetim
     return f"{mode}{family} {at:%Y-%m-%d %H:%M}"
 
 
+STEPS: Mapping[str, Callable[[Cycle, Calls, Selection], None]] = {
+    "invoices": run_cycle,
+    "credit_notes": run_cycle,
+    "payments": settle_payments,
+}
+"""What a cycle of each family does."""
+
 Ask = Callable[[Cycle, Approval], Approved | None]
 """Has a person approve the plan of a dry run: the writes that may go out, or None where nobody has to."""
 
@@ -171,7 +179,7 @@ def run_family(
             selection = Selection(ids=[number for number, _ in approved])
             cycle.forced = cycle.named = True
         if cycle.mode == "plan":
-            run_cycle(cycle, calls, selection)
+            STEPS[family](cycle, calls, selection)
             return _summary(cycle, began, [])
         rule = cycle.tables.policy.approval
         if ask is not None and not form.plan_file and may_be_asked_for(rule, is_first(cycle)):
@@ -231,7 +239,7 @@ def _rehearsed(
     rehearsal = _cycle(family, form.model_copy(update={"mode": "plan"}), doors, run_id, lambda _text: None)
     if forced:
         rehearsal.forced = rehearsal.named = True
-    run_cycle(rehearsal, calls, selection)
+    STEPS[family](rehearsal, calls, selection)
     return rehearsal
 
 
@@ -242,7 +250,7 @@ def _under_lease(cycle: Cycle, lease: HeldLease, calls: Calls, selection: Select
     mode = sweeps.MODE if selection.sweep else cycle.mode
     runs.open_run(audit, cycle.run_id, cycle.family, mode, flow_run, lease.fence, cycle.now())
     try:
-        run_cycle(cycle, calls, selection)
+        STEPS[cycle.family](cycle, calls, selection)
     except (CannotGoOn, AuditUnusable, LeaseLost, IntegrityError) as error:
         runs.close_run(audit, cycle.run_id, "failed", dict(cycle.counts), str(error), cycle.now())
         if isinstance(error, IntegrityError):

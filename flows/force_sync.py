@@ -22,6 +22,7 @@ class Family(StrEnum):
 
     INVOICES = "invoices"
     CREDIT_NOTES = "credit_notes"
+    PAYMENTS = "payments"
 
 
 def _family_first(schema: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from mappings.connectwise import read_json
 from mappings.merging import FieldChange
 from mappings.money import ZERO, plain
 from mappings.outcomes import Outcome
+from mappings.payments import Pay, Paying, Unpay
 from mappings.plans import Adopt, Create, plan_id
 from mappings.posted import Posted
 from mappings.sweeping import Remove
@@ -25,8 +26,11 @@ from mappings.updates import Settled, Update
 from mappings.xero import write_json
 from tasks.cycle import Cycle
 
-Write = Create | Update | Remove
-ACTIONS: dict[type[Write], str] = {Create: "create", Update: "update", Remove: "delete"}
+Written = Create | Update | Remove
+Write = Written | Pay | Unpay
+ACTIONS: dict[type[Write], str] = {
+    Create: "create", Update: "update", Remove: "delete", Pay: "pay", Unpay: "unpay",
+}  # fmt: skip
 """What the plan calls each kind of write."""
 
 
@@ -36,18 +40,35 @@ def plan_of(cycles: Sequence[Cycle]) -> dict[str, Any]:
     `accounts` is what the writes move: all of a new document, of an edit the difference. `calls` is what they cost of
     Xero's limits, per organisation: a write per 50 new and per 50 edited documents, and a read before the latter.
     """
-    writes = [each for cycle in cycles for each in cycle.planned if isinstance(each, (Create, Update, Remove))]
+    writes = [each for cycle in cycles for each in writes_in(cycle)]
     told = [result for cycle in cycles for result in cycle.told]
     content = {
         "writes": [*_contacts(writes), *map(write_of, writes)],
         "holds": [_hold(result) for result in told if is_exception(result)],
         "unchanged": sum(1 for result in told if result.outcome is Outcome.UNCHANGED)
-        + sum(1 for cycle in cycles for each in cycle.planned if not isinstance(each, (Create, Update, Remove))),
+        + sum(1 for cycle in cycles for each in cycle.planned if not isinstance(each, (*ACTIONS, Paying))),
         "accounts": _accounts(writes),
         "calls": _calls(writes),
         "braked": [each.document.reference for cycle in cycles for each in _braked(cycle)],
     }
     return {"plan_id": plan_id(content), **content}
+
+
+def writes_in(cycle: Cycle) -> list[Write]:
+    """Every write that a dry run has planned, one by one."""
+    writes: list[Write] = []
+    for each in cycle.planned:
+        if isinstance(each, Paying):
+            writes += [*each.unpays, *each.pays]
+        elif isinstance(each, (Create, Update, Remove)):
+            writes.append(each)
+    return writes
+
+
+def _key(each: Write) -> tuple[int, str]:
+    """The record and the part of it that a write is of."""
+    one = each if isinstance(each, (Pay, Unpay)) else each.document
+    return one.connectwise_id, one.part
 
 
 Approved = dict[tuple[int, str], str]
@@ -78,15 +99,11 @@ def approved_writes(file: str, family: str) -> Approved:
 
 def compare_plans(approved: Approved, rehearsal: Cycle) -> None:
     """Raises PlanMoved, with the records that are not any more as they were when the plan was made."""
-    now = {
-        (each.document.connectwise_id, each.document.part): each
-        for each in rehearsal.planned
-        if isinstance(each, (Create, Update, Remove))
-    }
+    now = {_key(each): each for each in writes_in(rehearsal)}
     moved = [key for key, basis in approved.items() if key not in now or digest_of(now[key]) != basis]
     if moved:
         references = {result.connectwise_id: result.reference for result in rehearsal.told}
-        references |= {number: each.document.reference for (number, _), each in now.items()}
+        references |= {number: write_of(each)["reference"] for (number, _), each in now.items()}
         names = ", ".join(references.get(number, f"id:{number}") for number, _ in moved[:5])
         more = f" and {len(moved) - 5} more" if len(moved) > 5 else ""
         raise PlanMoved(
@@ -95,9 +112,9 @@ def compare_plans(approved: Approved, rehearsal: Cycle) -> None:
         )
 
 
-def digest_of(action: Adopt | Create | Remove | Settled | Update) -> str:
+def digest_of(action: Adopt | Create | Pay | Remove | Settled | Unpay | Update) -> str:
     """Names a write and what it stands on: the record as mapped, and the document in Xero as it was then."""
-    if isinstance(action, (Create, Remove, Update)):
+    if isinstance(action, (Create, Pay, Remove, Unpay, Update)):
         return write_of(action)["basis"]  # type: ignore[no-any-return]  # always text
     return ""
 
@@ -114,6 +131,11 @@ def _braked(cycle: Cycle) -> list[Update]:
 
 def _moved(each: Write) -> Iterable[tuple[str, Decimal, Decimal]]:
     """The account, net and tax of what a write moves, line by line."""
+    if isinstance(each, Pay):
+        return [(each.account_code, each.amount, ZERO)]
+    if isinstance(each, Unpay):
+        # Which account it went to is not kept; what is paid instead says its own.
+        return []
     if isinstance(each, Update):
         return each.merged.moved
     if isinstance(each, Remove):
@@ -126,7 +148,7 @@ def _accounts(writes: Sequence[Write]) -> list[dict[str, str]]:
     for each in writes:
         for code, net, tax in _moved(each):
             if code:
-                sums = money[(each.document.organisation, code)]
+                sums = money[(_organisation(each), code)]
                 sums[0] += net
                 sums[1] += tax
     return [
@@ -136,10 +158,14 @@ def _accounts(writes: Sequence[Write]) -> list[dict[str, str]]:
     ]
 
 
+def _organisation(each: Write) -> str:
+    return each.organisation if isinstance(each, (Pay, Unpay)) else each.document.organisation
+
+
 def _calls(writes: Sequence[Write]) -> list[dict[str, Any]]:
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for each in writes:
-        counts[each.document.organisation][not isinstance(each, Create)] += 1
+        counts[_organisation(each)][not isinstance(each, (Create, Pay))] += 1
     return [
         {
             "organisation": organisation,
@@ -155,7 +181,7 @@ def _contacts(writes: Sequence[Write]) -> list[dict[str, Any]]:
     made = {
         (one.tenant_id, one.connectwise_id): one
         for each in writes
-        if not isinstance(each, Remove) and (one := each.document.new_contact)
+        if isinstance(each, (Create, Update)) and (one := each.document.new_contact)
     }
     return [
         {
@@ -182,6 +208,8 @@ def write_of(each: Write) -> dict[str, Any]:
 
     `basis` names what it stands on: it changes when either side has moved.
     """
+    if isinstance(each, (Pay, Unpay)):
+        return _payment(each)
     document = each.document
     kept: list[dict[str, Any]] = []
     if isinstance(each, Update):
@@ -214,6 +242,32 @@ def write_of(each: Write) -> dict[str, Any]:
     }
 
 
+def _payment(each: Pay | Unpay) -> dict[str, Any]:
+    """One payment that is to be made, or taken back; `payment_id` is ConnectWise's row."""
+    if isinstance(each, Pay):
+        fields = [{"name": name, "from": None, "to": _shown(value)} for name, value in each.body().items()]
+        amount, xero_id, row = each.amount, None, each.row
+    else:
+        fields = [{"name": "Status", "from": "AUTHORISED", "to": "DELETED"}]
+        amount, xero_id, row = each.written.amount, each.written.xero_id, each.written.row
+    return {
+        "family": each.family,
+        "organisation": each.organisation,
+        "reference": each.reference,
+        "connectwise_id": each.connectwise_id,
+        "receipt": each.part,
+        "payment_id": row,
+        "action": ACTIONS[type(each)],
+        "document": "payment",
+        "xero_id": xero_id,
+        "total": plain(amount),
+        "currency": each.currency,
+        "fields": fields,
+        "kept": [],
+        "basis": each.fingerprint,
+    }
+
+
 def _fields(changes: Sequence[FieldChange]) -> list[dict[str, Any]]:
     return [{"name": one.name, "from": _shown(one.before), "to": _shown(one.after)} for one in changes]
 
@@ -234,7 +288,7 @@ def _hold(result: Result) -> dict[str, Any]:
         "reference": result.reference,
         "connectwise_id": result.connectwise_id,
         "receipt": result.part,
-        "payment_id": None,
+        "payment_id": result.payment_id,
         "outcome": result.outcome.value,
         "reason": result.reason.value if result.reason else "",
         "value": result.value,

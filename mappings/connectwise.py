@@ -136,6 +136,39 @@ class Invoice(ConnectWiseRecord):
         return self.location_id or (self.location.id if self.location else None) or 0
 
 
+class Owed(ConnectWiseRecord):
+    """What `/finance/invoices` says of how an invoice is settled: balance = total - payments - credits (section 5).
+
+    Amounts in the invoice's own currency. What it was settled by is in `/finance/invoices/{id}/payments`.
+    """
+
+    id: int
+    invoice_number: Text = ""
+    status: BillingStatus = BillingStatus()
+    company: Reference | None = None
+    date: BusinessDate
+    currency: Currency = Currency()
+    total: Total
+    payments: Amount = ZERO
+    credits: Amount = ZERO
+    balance: Amount = ZERO
+    custom_fields: list[CustomField] | None = None
+    info: Annotated[Info, Field(alias="_info")] = Info()
+
+
+class PaymentRow(ConnectWiseRecord):
+    """One row of `/finance/invoices/{id}/payments`: cash, or with `credit` a part of that credit memo (section 6).
+
+    `amount` in the invoice's currency; there is one cash row for each invoice, or several, by tenant.
+    """
+
+    id: int
+    credit: Reference | None = None
+    amount: Total
+    payment_date: MaybeDate = None
+    payment_account: Text = ""
+
+
 class TimeEntry(ConnectWiseRecord):
     """One time entry on an invoice (`/time/entries`). Rates and amounts are before tax."""
 

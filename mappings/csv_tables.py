@@ -92,9 +92,11 @@ CONTACTS = Layout(
     words=(("role", ("customer", "supplier")),),
 )
 
+PAYMENT_ACCOUNTS = Layout("payment_accounts.csv", ("organisation", "currency", "payment_account"), ("account_code",))
+
 RATES = Layout("rates.csv", ("currency", "base", "date"), ("rate",))
 
-LAYOUTS = (ORGANISATIONS, ACCOUNTS, TAXES, TRACKING, CONTACTS)
+LAYOUTS = (ORGANISATIONS, ACCOUNTS, TAXES, TRACKING, CONTACTS, PAYMENT_ACCOUNTS)
 """Tables that are looked up by specificity; rates.csv is looked up by date (mappings/rates.py)."""
 
 

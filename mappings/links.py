@@ -48,6 +48,8 @@ class ConnectWiseSite:
 
 XERO_PAGES = {
     "invoices": "/app/{code}/invoicing/view/{id}",
+    # A payment is looked at on the invoice that it pays.
+    "payments": "/app/{code}/invoicing/view/{id}",
     "credit_notes": "/organisationlogin/default.aspx?shortcode={code}"
     "&redirecturl=/AccountsPayable/ViewCreditNote.aspx?creditNoteID={id}",
 }

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     MISSING_ITEM = "missing_item"
     MISSING_TRACKING = "missing_tracking"
     MISSING_TAX = "missing_tax"
+    MISSING_PAYMENT_ACCOUNT = "missing_payment_account"
     MISSING_RATE = "missing_rate"
     CURRENCY_NOT_ENABLED = "currency_not_enabled"
     TAX_DIFFERS = "tax_differs"
@@ -59,6 +60,10 @@ class Reason(StrEnum):
     ZERO_TOTAL = "zero_total"
     PERIOD_LOCKED = "period_locked"
     PAID_IN_XERO = "paid_in_xero"
+    PAID_ELSEWHERE = "paid_elsewhere"
+    PAYMENT_LOWERED = "payment_lowered"
+    OVERPAYMENT = "overpayment"
+    RECONCILED_IN_XERO = "reconciled_in_xero"
     AUTHORISED_IN_XERO = "authorised_in_xero"
     EDITED_IN_XERO = "edited_in_xero"
     REMOVED_IN_XERO = "removed_in_xero"
@@ -69,6 +74,9 @@ class Reason(StrEnum):
     SOURCE_DELETED = "source_deleted"
     SOURCE_HIDDEN = "source_hidden"
     WAITS_FOR_CLOSE = "waits_for_close"
+    WAITS_FOR_INVOICE = "waits_for_invoice"
+    WAITS_FOR_CREDIT_NOTE = "waits_for_credit_note"
+    WAITS_FOR_APPROVAL = "waits_for_approval"
     UNREADABLE_RECORD = "unreadable_record"
     REFUSED_BY_XERO = "refused_by_xero"
     UNSETTLED = "unsettled"
@@ -181,6 +189,26 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The record changed in ConnectWise after money was applied to its document in Xero; that one is not edited.",
         "Enter the difference in Xero by hand, or undo the change in ConnectWise.",
     ),
+    Reason.MISSING_PAYMENT_ACCOUNT: Explanation(
+        "No account is known for the payment, or Xero does not take payments into the one that the table names.",
+        "Add or correct the row in payment_accounts.csv, or enable payments to the account in Xero.",
+    ),
+    Reason.PAID_ELSEWHERE: Explanation(
+        "ConnectWise says that more was paid than Xero has, and part of what Xero has was entered by somebody else.",
+        "Compare the payments in both systems; enter what is missing in Xero by hand, or let `--take ours` do it.",
+    ),
+    Reason.PAYMENT_LOWERED: Explanation(
+        "ConnectWise says that less was paid, or credited, than was written to Xero.",
+        "Remove the payment in Xero if it was never made; or let policy do it with `on_decrease`.",
+    ),
+    Reason.OVERPAYMENT: Explanation(
+        "ConnectWise says that more was paid, or credited, than is still due in Xero.",
+        "Correct the payment in ConnectWise, or enter the overpayment in Xero by hand.",
+    ),
+    Reason.RECONCILED_IN_XERO: Explanation(
+        "The payment is reconciled, or part of a batch, in Xero; such payments are never removed.",
+        "Undo the reconciliation in Xero and remove the payment there, or correct it in ConnectWise.",
+    ),
     Reason.AUTHORISED_IN_XERO: Explanation(
         "The record changed in ConnectWise after its document was approved in Xero; policy says to leave that alone.",
         "Make the same change in Xero by hand, or undo it in ConnectWise.",
@@ -220,6 +248,21 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.WAITS_FOR_CLOSE: Explanation(
         "The invoice was reopened in ConnectWise after it was posted; the posted document is left alone.",
         "Close the invoice again in ConnectWise.",
+        needs_people=False,
+    ),
+    Reason.WAITS_FOR_INVOICE: Explanation(
+        "The invoice is not in Xero yet, so what settles it waits.",
+        "Nothing: it follows as soon as the invoice is posted.",
+        needs_people=False,
+    ),
+    Reason.WAITS_FOR_CREDIT_NOTE: Explanation(
+        "The credit note is not in Xero yet, so it cannot be allocated to the invoice.",
+        "Nothing: it follows as soon as the credit note is posted.",
+        needs_people=False,
+    ),
+    Reason.WAITS_FOR_APPROVAL: Explanation(
+        "The document is a draft in Xero; what settles it waits until somebody approves it.",
+        "Approve the document in Xero.",
         needs_people=False,
     ),
     Reason.UNREADABLE_RECORD: Explanation(

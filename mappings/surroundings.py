@@ -12,6 +12,7 @@ from mappings.csv_tables import (
     CONTACTS,
     LAYOUTS,
     ORGANISATIONS,
+    PAYMENT_ACCOUNTS,
     RATES,
     TAXES,
     TRACKING,
@@ -42,6 +43,7 @@ class Tables:
     taxes: Table
     tracking: Table
     contacts: Table
+    payment_accounts: Table
     rates: RateTable
     policy: Policy
     digest: str
@@ -109,6 +111,7 @@ def read_tables(files: Mapping[str, bytes]) -> Tables:
         taxes=tables[TAXES],
         tracking=tables[TRACKING],
         contacts=tables[CONTACTS],
+        payment_accounts=tables[PAYMENT_ACCOUNTS],
         rates=rates,
         policy=policy,
         digest=digest.hexdigest(),

@@ -29,7 +29,7 @@ DEAD = frozenset({"VOIDED", "DELETED"})
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account of the chart."""
+    """One account of the chart. `currency` is that of a bank account ('' where Xero names none)."""
 
     code: str
     name: str
@@ -38,6 +38,8 @@ class Account:
     tax_type: str
     system_account: str = ""
     account_class: str = ""
+    takes_payments: bool = False
+    currency: str = ""
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Account:
@@ -50,6 +52,8 @@ class Account:
             given.get("TaxType") or "",
             given.get("SystemAccount") or "",
             given.get("Class") or "",
+            given.get("Type") == "BANK" or given.get("EnablePaymentsToAccount") is True,
+            given.get("CurrencyCode") or "",
         )
 
     @property
@@ -523,6 +527,16 @@ class Found:
         return cls(
             contact.contact_id, "CONTACT", contact.account_number, "", contact.contact_id, contact.name, "",
             contact.status, None, ZERO, write_json(given),
+        )  # fmt: skip
+
+    @classmethod
+    def of_payment(cls, given: Mapping[str, Any]) -> Found:
+        """From an element of `/Payments`; its number is its Reference."""
+        invoice = given.get("Invoice") or {}
+        return cls(
+            given.get("PaymentID") or "", "PAYMENT", given.get("Reference") or "", "", "", "",
+            invoice.get("CurrencyCode") or "", given.get("Status") or "", parse_date(given.get("Date")),
+            Decimal(str(given.get("Amount") or 0)), write_json(given),
         )  # fmt: skip
 
     @property

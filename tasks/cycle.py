@@ -22,6 +22,7 @@ from mappings.kinds import KINDS, Kind
 from mappings.links import xero_link
 from mappings.money import plain
 from mappings.outcomes import EXPLANATIONS, WAITING, Hold, Outcome
+from mappings.payments import Paying
 from mappings.plans import Adopt, Create, Take
 from mappings.surroundings import Tables
 from mappings.sweeping import Remove
@@ -101,7 +102,7 @@ class Cycle:
     say: Callable[[str], None] = logging.getLogger(__name__).info
     progress: Callable[[int, int], None] = lambda _done, _known: None
     counts: Counter[str] = field(default_factory=Counter)
-    planned: list[Create | Adopt | Update | Settled | Remove] = field(default_factory=list)
+    planned: list[Create | Adopt | Update | Settled | Remove | Paying] = field(default_factory=list)
     gathered: list[tuple[Entry, Create]] = field(default_factory=list)
     pending: list[tuple[Entry, Update]] = field(default_factory=list)
     braked: bool = False

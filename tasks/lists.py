@@ -298,7 +298,10 @@ class Lists:
 
 
 KEEP: dict[XeroList, tuple[str, ...]] = {
-    XeroList.ACCOUNTS: ("Code", "Name", "Type", "Status", "TaxType", "SystemAccount", "Class"),
+    XeroList.ACCOUNTS: (
+        "Code", "Name", "Type", "Status", "TaxType", "SystemAccount", "Class", "EnablePaymentsToAccount",
+        "CurrencyCode",
+    ),
     XeroList.TAX_RATES: (
         "TaxType", "Name", "EffectiveRate", "Status", "CanApplyToAssets", "CanApplyToEquity", "CanApplyToExpenses",
         "CanApplyToLiabilities", "CanApplyToRevenue",

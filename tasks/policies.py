@@ -20,6 +20,7 @@ from prefect.serializers import JSONSerializer
 
 from blocks.audit.database import LeaseLost
 from blocks.failures import CannotGoOn, LimitReached
+from mappings.payments import Pay
 from mappings.xero import Document
 
 RETRIES = 2
@@ -47,7 +48,7 @@ def _safe(part: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", part)[:40]
 
 
-def load_key(installation: str, audit_id: str, writes: int, document: Document, body: bytes) -> str:
+def load_key(installation: str, audit_id: str, writes: int, document: Document | Pay, body: bytes) -> str:
     """The key of one write: an edit and its reversal are two writes, and a cache never outlives its audit."""
     digest = hashlib.sha256(f"{audit_id}:{writes}:".encode() + body).hexdigest()[:32]
     return record_key(installation, "load", document.family, document.organisation, document.reference, digest)

@@ -24,13 +24,14 @@ from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.runs import CHUNK
 from blocks.audit.tables import BINDINGS, FOUND_DOCUMENTS, REQUEST_ROWS, REQUESTS
 from mappings.merging import LastWrite
+from mappings.payments import Pay, Unpay, read_write
 from mappings.plans import Bound
 from mappings.posted import line_ids
 from mappings.xero import Document, Found, NewContact
 
-Carried = TypeVar("Carried", Document, NewContact)
+Carried = TypeVar("Carried", Document, NewContact, Pay | Unpay)
 """What a request can carry."""
-READERS: dict[str, Callable[[str], Any]] = {NewContact.family: NewContact.from_text}
+READERS: dict[str, Callable[[str], Any]] = {NewContact.family: NewContact.from_text, Pay.family: read_write}
 """Families whose requests carry something else than documents."""
 
 
@@ -109,11 +110,13 @@ def store(
                 connection.execute(delete(BINDINGS).where(*given_up))
             # Only now, with our rows in place: who bound one of these records has settled its own row before, and
             # who has not bound it yet cannot store a row beside ours any more.
-            ids = [row.connectwise_id for row in rows]
-            bound = select(BINDINGS.c.connectwise_id, BINDINGS.c.writes).where(
-                BINDINGS.c.family == first.family, BINDINGS.c.connectwise_id.in_(ids)
+            bound = select(BINDINGS.c.connectwise_id, BINDINGS.c.part, BINDINGS.c.writes).where(
+                BINDINGS.c.family == first.family, BINDINGS.c.connectwise_id.in_([row.connectwise_id for row in rows])
             )
-            if {row.connectwise_id: row.writes for row in connection.execute(bound)} != dict(updating or {}):
+            carried = {(row.connectwise_id, row.part) for row in rows}
+            there = {(row.connectwise_id, row.part): row.writes for row in connection.execute(bound)}
+            writes = {key: count for key, count in there.items() if key in carried}
+            if writes != {key: count for key in carried if (count := (updating or {}).get(key[0])) is not None}:
                 raise Occupied
     except IntegrityError as error:
         raise Occupied from error

@@ -25,7 +25,8 @@ class Result:
 
     `seen` is the digest of the header as dealt with; `copy` the record as JSON, kept only while it waits.
     `waits_on` names lists of Xero; `amount` is in `currency`; `tried_at` is of an earlier try that still stands.
-    `location` is the id of ConnectWise's (0: none), None where this cycle does not know it.
+    `location` is the id of ConnectWise's (0: none), None where this cycle does not know it. `is_open`: something of an
+    invoice is due. `payment_id` is the one row of its payments that the reason is about.
     """
 
     family: str
@@ -50,6 +51,8 @@ class Result:
     part: str = ""
     tried_at: datetime | None = None
     location: int | None = None
+    is_open: bool | None = None
+    payment_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,7 @@ def _keep_standing(connection: Connection, run_id: str, results: Sequence[Result
             set_={
                 **{name: upsert.excluded[name] for name in columns},
                 "location_id": func.coalesce(upsert.excluded.location_id, RECORDS.c.location_id),
+                "is_open": func.coalesce(upsert.excluded.is_open, RECORDS.c.is_open),
             },
         ),
         [
@@ -150,6 +154,7 @@ def _keep_standing(connection: Connection, run_id: str, results: Sequence[Result
                 "run_id": run_id, "tried_at": r.tried_at or now,
                 "copy_of": pack(r.copy) if r.copy and r.outcome in WAITING else None,
                 "location_id": r.location,
+                "is_open": r.is_open,
             }
             for r in results
         ],
@@ -191,6 +196,7 @@ def _keep_exceptions(connection: Connection, run_id: str, results: Sequence[Resu
         values = {
             "organisation": r.organisation, "reference": r.reference, "value": r.value, "amount": r.amount,
             "currency": r.currency, "message": r.message, "fix": r.fix, "last_run": run_id,
+            "payment_id": r.payment_id,
         }  # fmt: skip
         if known is not None and is_exception(r) and known.reason == reason:
             connection.execute(update(EXCEPTIONS).where(EXCEPTIONS.c.id == known.id).values(**values))
@@ -338,7 +344,7 @@ def open_exceptions(audit: Audit, families: Sequence[str] = ()) -> list[dict[str
             "connectwise_id": row.connectwise_id or None,
             # Of many records at once the part says which organisation, and there is one exception for all.
             "receipt": row.part if row.connectwise_id else "",
-            "payment_id": None,
+            "payment_id": row.payment_id,
             "outcome": row.outcome,
             "reason": row.reason,
             "value": row.value,

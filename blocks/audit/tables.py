@@ -71,7 +71,8 @@ class Record(SQLModel, table=True):
     """Where one ConnectWise record stands: how it last ended, and its copy for as long as it has to wait.
 
     `seen` is the digest of the header as dealt with; `waits_on` the lists of Xero whose change could free it; `body`
-    and `tried_at` what Xero refused, and when. `location_id` is ConnectWise's (0: none; null: not known).
+    and `tried_at` what Xero refused, and when. `location_id` is ConnectWise's (0: none; null: not known),
+    `is_open` whether anything of an invoice was due (null: a family that does not ask).
     """
 
     __tablename__ = "records"
@@ -92,6 +93,7 @@ class Record(SQLModel, table=True):
     tried_at: datetime = Field(sa_column=_time())
     copy_of: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     location_id: int | None = None
+    is_open: bool | None = None
 
 
 class Binding(SQLModel, table=True):
@@ -256,6 +258,7 @@ class OpenException(SQLModel, table=True):
     mailed_at: datetime | None = Field(default=None, sa_column=_time(nullable=True))
     mailed_as: str | None = None
     resolved_mailed_at: datetime | None = Field(default=None, sa_column=_time(nullable=True))
+    payment_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
 
 
 class Exchange(SQLModel, table=True):

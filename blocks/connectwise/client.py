@@ -30,6 +30,8 @@ from mappings.connectwise import (
     ExpenseEntry,
     Invoice,
     Location,
+    Owed,
+    PaymentRow,
     Product,
     SalesOrder,
     TimeEntry,
@@ -62,6 +64,8 @@ LINES: tuple[tuple[str, type[ConnectWiseRecord]], ...] = (
     ("/procurement/products", Product),
 )
 """Lists of the rows that invoices are made of."""
+
+PAYMENT_FIELDS = fields_of(PaymentRow)
 
 Raw = dict[str, Any]
 
@@ -190,6 +194,30 @@ class ConnectWiseClient:
     def invoices_by_id(self, ids: Sequence[int]) -> list[Raw]:
         """The invoices with these ids; those that are gone (or hidden) are missing from the answer."""
         return self._by_ids("/finance/invoices", "id", ids, fields_of(Invoice))
+
+    def owed_changed_since(self, since: datetime) -> Pages:
+        """How invoices are settled that changed at or after `since` (whole seconds, UTC)."""
+        return self._pages("/finance/invoices", f"lastUpdated>=[{_time(since)}]", fields_of(Owed))
+
+    def owed_dated_from(self, start: date) -> Pages:
+        """How invoices are settled whose business date is `start` or later."""
+        return self._pages("/finance/invoices", f"date>=[{start}T00:00:00Z]", fields_of(Owed))
+
+    def owed_open(self, start: date) -> Pages:
+        """Invoices dated `start` or later of which something is due: a payment need not bump its invoice (4.5)."""
+        return self._pages("/finance/invoices", f"balance!=0 and date>=[{start}T00:00:00Z]", fields_of(Owed))
+
+    def owed_by_id(self, ids: Sequence[int]) -> list[Raw]:
+        """How these invoices are settled; those that are gone (or hidden) are missing from the answer."""
+        return self._by_ids("/finance/invoices", "id", ids, fields_of(Owed))
+
+    def payments_of(self, invoice_ids: Sequence[int]) -> dict[int, list[Raw]]:
+        """What each invoice was settled by: one call for each, several at once. There is no list across invoices."""
+        with ThreadPoolExecutor(max_workers=self._concurrent) as pool:
+            found = pool.map(
+                lambda number: self._all(f"/finance/invoices/{number}/payments", "", PAYMENT_FIELDS), invoice_ids
+            )
+            return dict(zip(invoice_ids, found, strict=True))
 
     def invoice(self, invoice_id: int) -> Shown:
         """One invoice by its own address, whatever the lists show."""

@@ -29,6 +29,8 @@ KEY_LASTS = timedelta(minutes=5)
 
 UNTOLD_DAY = 3600.0
 """How long the day's limit is taken to last when the answer does not say."""
+READERS = {"Contacts": Found.of_contact, "Payments": Found.of_payment}
+"""How the elements of a collection are read that holds no documents."""
 LONGEST_CONDITION = 1800
 """Characters of an encoded condition: with the rest of its address below the 2,000 that every server takes."""
 
@@ -167,6 +169,11 @@ class XeroClient:
                 found |= {document.xero_id.lower(): document for document in page}
         return {xero_id: found[xero_id.lower()] for xero_id in xero_ids if xero_id.lower() in found}
 
+    def payment(self, tenant_id: str, payment_id: str) -> dict[str, Any] | None:
+        """A payment with what only this says of it: IsReconciled, BatchPayment, Status. None: Xero shows none."""
+        found = self._list(tenant_id, f"Payments/{payment_id}", "Payments")
+        return found[0] if found else None
+
     def _documents(self, tenant_id: str, kind: Kind, query: str, page_size: int = 100) -> Iterator[list[Found]]:
         """Documents with their lines: those come with a page only (xero.md, 3.4)."""
         # An order that no edit changes: a document that is touched while pages are read is not skipped.
@@ -232,8 +239,9 @@ class XeroClient:
         if answer.verdict is not Verdict.GOOD or answer.given is None:
             raise FateUnknown(f"Xero answered {answer}")
         try:
-            collection = path.partition("?")[0]
-            read = Found.of_contact if collection == "Contacts" else Found.parse
+            # "Payments/{id}" answers with Payments as well.
+            collection = path.partition("?")[0].partition("/")[0]
+            read = READERS.get(collection, Found.parse)
             elements = [_element(element, read) for element in _elements(answer.given, collection)]
         except Unreachable as error:
             raise FateUnknown(str(error)) from error

@@ -1,0 +1,571 @@
+"""Extract, decide and load for payments: thin tasks over the clients and the pure decision.
+
+A payment has no number that Xero keeps unique, and the same call sent twice pays twice (xero.md, trap 5). So the rule
+for doubt is stricter than for documents: what was sent and not answered is sent again only as the same bytes under
+the same key; after that key's life the invoice itself tells whether the payment is there, and all is decided anew.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import simplejson
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import ValidationError
+from sqlalchemy import Connection
+
+from blocks.audit import requests, runs, settlements
+from blocks.audit.requests import Occupied, StoredRequest
+from blocks.audit.runs import Result
+from blocks.connectwise.client import Page
+from blocks.failures import LimitReached
+from blocks.xero.client import KEY_LASTS, BatchRefused, Element, FateUnknown
+from mappings.connectwise import Owed, PaymentRow, describe, read_json
+from mappings.kinds import INVOICE
+from mappings.money import plain, to_cents, total
+from mappings.outcomes import Hold, Outcome, Reason
+from mappings.payments import Case, Pay, Paying, Unpay, decide_payments, part_of
+from mappings.receivables import Receivable
+from tasks.cycle import Cycle, Entry
+from tasks.invoices import Reading
+from tasks.policies import RETRIES, RETRY_DELAYS, batch_name, load_key, worth_a_retry
+from tasks.posting import limit_hold, sent
+
+Write = Pay | Unpay
+Request = StoredRequest[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """One invoice on its way through a cycle of what settles it: its figures, and its rows once they are read."""
+
+    owed: Owed
+    header: Mapping[str, Any]
+    rows: tuple[PaymentRow, ...] = ()
+    raw_rows: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def connectwise_id(self) -> int:
+        """The invoice's id."""
+        return self.owed.id
+
+    @property
+    def reference(self) -> str:
+        """The invoice's number."""
+        return self.owed.invoice_number
+
+    @property
+    def cash(self) -> tuple[PaymentRow, ...]:
+        """What was paid in money."""
+        return tuple(row for row in self.rows if row.credit is None)
+
+    @property
+    def entry(self) -> Entry:
+        """The record as the cycle keeps it: with its rows for as long as it waits."""
+        raw = {"header": self.header, "rows": self.raw_rows}
+        return Entry(self.owed.id, self.owed.invoice_number, raw, seen=seen_of(self.owed))
+
+
+def seen_of(owed: Owed) -> str:
+    """What of an invoice decides whether its payments have to be read: how much was paid on it."""
+    return plain(to_cents(owed.payments))
+
+
+def is_open(owed: Owed) -> bool:
+    """Whether anything of it is due."""
+    return to_cents(owed.balance) != 0
+
+
+def owed_of(raw: dict[str, Any]) -> Settling | tuple[Entry, Hold]:
+    """A raw header; with the reason where it cannot be read."""
+    try:
+        return Settling(Owed.model_validate(raw), raw)
+    except ValidationError as error:
+        number, reference = describe(raw)
+        own = number or -zlib.crc32(simplejson.dumps(raw, use_decimal=True, sort_keys=True).encode())
+        return Entry(own, reference, {"header": raw}), _unreadable(reference, error)
+
+
+def with_rows(each: Settling, raw: Sequence[dict[str, Any]]) -> Settling | tuple[Entry, Hold]:
+    """The same invoice with its rows; with the reason where one cannot be read, or they do not make the header."""
+    try:
+        rows = tuple(PaymentRow.model_validate(row) for row in raw)
+    except ValidationError as error:
+        return replace(each, raw_rows=raw).entry, _unreadable(each.reference, error)
+    whole = replace(each, rows=rows, raw_rows=raw)
+    made = total(row.amount for row in whole.cash)
+    if to_cents(made) != to_cents(each.owed.payments):
+        return whole.entry, Hold(
+            Reason.LINES_INCOMPLETE,
+            plain(made),
+            f"ConnectWise says on {each.reference} that {plain(each.owed.payments)} was paid, but its payments make "
+            f"{plain(made)}.",
+            "Open the payments of the invoice in ConnectWise; the next cycle reads them again.",
+        )
+    return whole
+
+
+def recalled(copy: str) -> Settling | tuple[Entry, Hold]:
+    """A waiting invoice from its stored copy; one that was kept without its rows has none."""
+    raw = read_json(copy)
+    found = owed_of(raw["header"])
+    return found if isinstance(found, tuple) or "rows" not in raw else with_rows(found, raw["rows"])
+
+
+def _unreadable(number: str, error: ValidationError) -> Hold:
+    first = error.errors(include_url=False)[0]
+    where = "/".join(str(part) for part in first["loc"])
+    return Hold(
+        Reason.UNREADABLE_RECORD,
+        where,
+        f"The payments of invoice {number or '(without a number)'}: {where} cannot be read ({first['msg']}).",
+        f"Correct {where} in ConnectWise.",
+    )
+
+
+# Extract
+
+
+class Detailing:
+    """Invoices whose payments are read."""
+
+    verb = "read payments of"
+
+    def __init__(self, cycle: Cycle, invoices: Sequence[Settling]) -> None:
+        self.cycle = cycle
+        self.invoices = invoices
+        self.references = [each.reference for each in invoices]
+
+
+@task(
+    task_run_name=batch_name,
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_condition_fn=worth_a_retry,
+)
+def extract_owed(batch: Reading) -> Page:
+    """The next page of invoices with how they are settled, raw."""
+    return batch.pages.fetch()
+
+
+@task(
+    task_run_name=batch_name,
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_condition_fn=worth_a_retry,
+)
+def extract_payments(batch: Detailing) -> list[Settling | tuple[Entry, Hold]]:
+    """The same invoices with their payments. Where these do not make the header, it changed meanwhile: once more."""
+    client = batch.cycle.doors.connectwise
+    rows = client.payments_of([each.connectwise_id for each in batch.invoices])
+    found = [with_rows(each, rows[each.connectwise_id]) for each in batch.invoices]
+    moved = [
+        each
+        for each, outcome in zip(batch.invoices, found, strict=True)
+        if isinstance(outcome, tuple) and outcome[1].reason is Reason.LINES_INCOMPLETE
+    ]
+    if not moved:
+        return found
+    ids = [each.connectwise_id for each in moved]
+    again = {each["id"]: owed_of(each) for each in client.owed_by_id(ids)}
+    rows = client.payments_of(ids)
+    renewed = {
+        number: with_rows(header, rows[number])
+        for number, header in again.items()
+        if not isinstance(header, tuple) and number in rows
+    }
+    return [renewed.get(each.connectwise_id, outcome) for each, outcome in zip(batch.invoices, found, strict=True)]
+
+
+# Decide
+
+
+class Deciding:
+    """Invoices whose payments are decided on, in both systems as they are now."""
+
+    verb = "map"
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self.cases = cases
+        self.references = [case.owed.invoice_number for case in cases]
+
+
+@task(
+    task_run_name=batch_name,
+    cache_policy=NO_CACHE,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_condition_fn=worth_a_retry,
+)
+def map_payments(batch: Deciding) -> list[Paying | Hold | None]:
+    """What is to be written for each invoice. Never cached: it stands on what Xero says this minute."""
+    return [decide_payments(case) for case in batch.cases]
+
+
+# Load
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What is to be written for one invoice in one call, and the record that it comes from."""
+
+    settling: Settling
+    writes: Sequence[Write]
+    first: bool
+
+    @property
+    def amount(self) -> str:
+        """What it comes to, in the invoice's currency."""
+        return plain(total(each.amount for each in self.writes if isinstance(each, Pay)))
+
+
+class Loading:
+    """Payments of one organisation: one call."""
+
+    verb = "load"
+
+    def __init__(self, cycle: Cycle, payments: Sequence[Payment]) -> None:
+        self.cycle = cycle
+        self.payments = payments
+        self.references = [each.settling.reference for each in payments]
+
+
+@task(
+    task_run_name=batch_name,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_delay_seconds=RETRY_DELAYS,
+    retry_condition_fn=worth_a_retry,
+)
+def load_payments(batch: Loading) -> list[Result]:
+    """Write payments of one organisation; each success is cached under its own key."""
+    return pay(batch.cycle, batch.payments)
+
+
+def pay(cycle: Cycle, payments: Sequence[Payment]) -> list[Result]:
+    """Write payments on invoices of one organisation; every invoice ends in an outcome that is stored."""
+    waiting = [list(payments)]
+    results: list[Result] = []
+    while waiting:
+        batch = waiting.pop(0)
+        results += _attempt(cycle, batch, waiting)
+    return results
+
+
+def _attempt(cycle: Cycle, batch: list[Payment], waiting: list[list[Payment]]) -> list[Result]:
+    """One request, stored before it is sent. A definite no to several of them is split until one stands alone."""
+    organisation = batch[0].writes[0].organisation
+    if organisation in cycle.closed:
+        return _deferred(cycle, batch, closed(cycle, organisation))
+    pays = [write for each in batch for write in each.writes]
+    body = simplejson.dumps({"Payments": [each.body() for each in pays]}, use_decimal=True, separators=(",", ":"))
+    try:
+        request = requests.store(
+            cycle.doors.audit, cycle.run_id, "PUT", "Payments?summarizeErrors=false", body.encode(), pays,
+            cycle.now(), cycle.lease,
+        )  # fmt: skip
+    except Occupied:
+        # Written meanwhile by an earlier attempt of this very task, or in doubt: the next cycle looks.
+        return _deferred(cycle, batch, Hold(Reason.UNSETTLED))
+    try:
+        elements = sent(cycle, request)
+    except BatchRefused as refused:
+        if len(batch) > 1:
+            _settle(cycle, request, [each.settling.connectwise_id for each in batch], "refused, split")
+            middle = len(batch) // 2
+            waiting += [batch[:middle], batch[middle:]]
+            return []
+        results = [_rejected(cycle, batch[0], refused.words)]
+        _commit(cycle, request, [], results, "refused")
+        return results
+    except FateUnknown as unknown:
+        return _looked_up(cycle, request, batch, str(unknown))
+    except LimitReached as limit:
+        # An attempt before this one may have got through without an answer, so the rows stay unsettled.
+        cycle.close(organisation, limit)
+        return _deferred(cycle, batch, limit_hold(limit))
+    return _answered(cycle, request, batch, elements)
+
+
+def _answered(cycle: Cycle, request: Request, batch: Sequence[Payment], elements: Sequence[Element]) -> list[Result]:
+    """Bind what was accepted, record what was refused; an invoice of which anything is unclear is looked up."""
+    answers = match([write for each in batch for write in each.writes], elements)
+    bindings: list[tuple[Write, Element]] = []
+    results: list[Result] = []
+    unclear: list[Payment] = []
+    for each in batch:
+        known = [(write, answers.get(write.part)) for write in each.writes]
+        if any(element is None for _, element in known):
+            unclear.append(each)
+            continue
+        accepted = [(write, element) for write, element in known if element is not None and element.accepted]
+        refused = [element for _, element in known if element is not None and not element.accepted]
+        bindings += accepted
+        if refused:
+            results.append(_rejected(cycle, each, "; ".join(dict.fromkeys(w for one in refused for w in one.errors))))
+        else:
+            results.append(_paid(cycle, each, accepted[0][1].found.xero_id))
+    written = [(write, element.found.xero_id, element.found.text) for write, element in bindings]
+    _commit(cycle, request, written, results, "answered")
+    _remember(cycle, [write for write, _ in bindings])
+    return results + (_looked_up(cycle, request, unclear, "an answer could not be told apart") if unclear else [])
+
+
+def match(writes: Sequence[Write], elements: Sequence[Element]) -> dict[str, Element]:
+    """Which element of an answer belongs to which payment, by its part: by Reference, and by invoice where one is left.
+
+    A refused element may say little: what is left over belongs together when all of it is refused in the same words.
+    Never by position: the order of an answer is not promised (xero.md, 3.3).
+    """
+    left = {write.number: write for write in writes}
+    found: dict[str, Element] = {}
+    strangers: list[Element] = []
+    for element in elements:
+        write = left.pop(element.found.number, None)
+        if write is None:
+            strangers.append(element)
+        else:
+            found[write.part] = element
+    alike = len({element.errors for element in strangers}) == 1 and not any(each.accepted for each in strangers)
+    if len(strangers) == len(left) and (alike or len(left) == 1):
+        found |= {write.part: element for write, element in zip(left.values(), strangers, strict=True)}
+    return found
+
+
+def _looked_up(cycle: Cycle, request: Request, batch: Sequence[Payment], why: str) -> list[Result]:
+    """No clear answer: the invoices tell what arrived. What did not may still be under way, so it stays unsettled."""
+    there: dict[str, Receivable] = {}
+    writes = [write for each in batch for write in each.writes]
+    if not cycle.reach(request.organisation, partial(_read, cycle, request.tenant_id, writes, there)):
+        return _deferred(cycle, batch, closed(cycle, request.organisation, why))
+    results: list[Result] = []
+    for each in batch:
+        invoice = there.get(each.writes[0].invoice_xero_id)
+        arrived = [(write, xero_id, "{}") for write in each.writes if invoice and (xero_id := _arrived(write, invoice))]
+        if len(arrived) == len(each.writes):
+            done = [_paid(cycle, each, arrived[0][1])]
+            _commit(cycle, request, arrived, done, "looked up")
+            results += done
+        else:
+            results += _deferred(cycle, [each], Hold(Reason.UNSETTLED, why))
+    return results
+
+
+def take_back(cycle: Cycle, each: Payment) -> bool:
+    """Remove payments of ours from one invoice, one call each. True when all are gone, so that the rest can follow.
+
+    Until it is decided on anew the invoice counts as unsettled, whatever kills us meanwhile.
+    """
+    results = [
+        result for write in each.writes if isinstance(write, Unpay) and (result := _take_one(cycle, each, write))
+    ]
+    cycle.count(results[:1])
+    return not results
+
+
+def _take_one(cycle: Cycle, each: Payment, write: Unpay) -> Result | None:
+    """Remove one payment; the outcome of the invoice where that was not to be, stored."""
+    if write.organisation in cycle.closed:
+        return _deferred(cycle, [each], closed(cycle, write.organisation))[0]
+    try:
+        request = requests.store(
+            cycle.doors.audit, cycle.run_id, "POST", f"Payments/{write.written.xero_id}",
+            simplejson.dumps(write.body()).encode(), [write], cycle.now(), cycle.lease,
+            updating={write.connectwise_id: 1},
+        )  # fmt: skip
+    except Occupied:
+        return _deferred(cycle, [each], Hold(Reason.UNSETTLED))[0]
+    words = "no answer"
+    try:
+        elements = sent(cycle, request)
+        if elements and elements[0].accepted:
+            _commit(
+                cycle,
+                request,
+                [(write, "", "")],
+                [_result(cycle, each.settling, write, Hold(Reason.UNSETTLED))],
+                "answered",
+            )
+            return None
+        words = "; ".join(word for element in elements for word in element.errors) or words
+    except BatchRefused as refused:
+        words = refused.words
+    except LimitReached as limit:
+        cycle.close(write.organisation, limit)
+        return _deferred(cycle, [each], limit_hold(limit))[0]
+    except FateUnknown as unknown:
+        # Its removal shows on the invoice; the next cycle settles it by that.
+        return _deferred(cycle, [each], Hold(Reason.UNSETTLED, str(unknown)))[0]
+    rejected = _rejected(cycle, each, words)
+    _commit(cycle, request, [], [rejected], "refused")
+    return rejected
+
+
+# What an interrupted cycle left open
+
+
+def settle_earlier(cycle: Cycle) -> None:
+    """Find out what became of every request that an earlier cycle left open; what did not arrive is decided on anew.
+
+    Younger than five minutes, the same bytes go out again under the same key. Older: the invoices tell.
+    """
+    connected = set(cycle.doors.tenants.values())
+    for request in requests.unsettled(cycle.doors.audit, cycle.family):
+        if request.organisation in cycle.closed or request.tenant_id not in connected:
+            continue
+        young = cycle.now() - request.stored_at < KEY_LASTS
+        arrived = _sent_again(cycle, request) if young else _seen(cycle, request)
+        if arrived is None:
+            continue
+        with cycle.doors.audit.transaction(cycle.lease) as connection:
+            _note_in(connection, cycle, arrived)
+            ids = [row.connectwise_id for row in request.rows]
+            requests.settle_in(connection, request, ids, "sent again" if young else "looked up", cycle.now())
+
+
+Arrived = tuple[Write, str, str]
+"""A write that has reached Xero, with the id of its payment and what Xero answered."""
+
+
+def _sent_again(cycle: Cycle, request: Request) -> list[Arrived] | None:
+    """The same bytes under the same key; None: it is still not known what became of them."""
+    writes = [row.document for row in request.rows]
+    try:
+        answers = match(writes, sent(cycle, request))
+    except BatchRefused:
+        return []
+    except FateUnknown:
+        return None
+    except LimitReached as limit:
+        cycle.close(request.organisation, limit)
+        return None
+    if len(answers) < len(writes):
+        return None
+    found = [(write, answers[write.part]) for write in writes]
+    return [(write, each.found.xero_id, each.found.text) for write, each in found if each.accepted]
+
+
+def _seen(cycle: Cycle, request: Request) -> list[Arrived] | None:
+    """What the invoices show of a request whose key is not good any more; None: Xero could not be asked."""
+    writes: list[Write] = [row.document for row in request.rows]
+    there: dict[str, Receivable] = {}
+    if not cycle.reach(request.organisation, partial(_read, cycle, request.tenant_id, writes, there)):
+        return None
+    return [
+        (write, xero_id, "{}")
+        for write in writes
+        if (invoice := there.get(write.invoice_xero_id)) is not None and (xero_id := _arrived(write, invoice))
+    ]
+
+
+def _read(cycle: Cycle, tenant_id: str, writes: Sequence[Write], there: dict[str, Receivable]) -> None:
+    found = cycle.doors.xero.documents_by_id(tenant_id, INVOICE, [each.invoice_xero_id for each in writes])
+    there |= {xero_id: Receivable.read(each) for xero_id, each in found.items()}
+
+
+def _arrived(write: Write, invoice: Receivable) -> str:
+    """The id of the payment, where the invoice shows that a write was carried out; else ''."""
+    live = [each for each in invoice.applied if each.by == "payment"]
+    if isinstance(write, Unpay):
+        gone = all(each.xero_id.lower() != write.written.xero_id.lower() for each in live)
+        return write.written.xero_id if gone else ""
+    return next((each.xero_id for each in live if part_of(each.reference) == write.part), "")
+
+
+def _note_in(connection: Connection, cycle: Cycle, arrived: Sequence[Arrived]) -> None:
+    """Bind payments that were written, give up those that were taken back."""
+    paid = [(write, xero_id, text) for write, xero_id, text in arrived if isinstance(write, Pay)]
+    settlements.bind_in(connection, paid, cycle.now())
+    for write, _, _ in arrived:
+        if isinstance(write, Unpay):
+            settlements.unbind_in(connection, cycle.family, {write.connectwise_id: [write.part]})
+
+
+# Outcomes
+
+
+def _paid(cycle: Cycle, each: Payment, xero_id: str) -> Result:
+    outcome = Outcome.POSTED if each.first else Outcome.UPDATED
+    result = cycle.result(
+        each.settling.entry, outcome, xero_id=each.writes[0].invoice_xero_id, organisation=each.writes[0].organisation
+    )
+    used = tuple(dict.fromkeys(row for write in each.writes if isinstance(write, Pay) for row in write.rows_used))
+    return replace(
+        result, amount=each.amount, currency=each.writes[0].currency, rows_used=used,
+        is_open=is_open(each.settling.owed), payment_id=None, value=xero_id,
+    )  # fmt: skip
+
+
+def _result(cycle: Cycle, settling: Settling, write: Write, hold: Hold) -> Result:
+    result = cycle.hold(settling.entry, hold, organisation=write.organisation)
+    amount = plain(to_cents(settling.owed.payments))
+    return replace(result, amount=amount, currency=write.currency, is_open=is_open(settling.owed))
+
+
+def _rejected(cycle: Cycle, each: Payment, words: str) -> Result:
+    """A payment that Xero refused, with its words; the same again waits until something about it changes."""
+    write = each.writes[0]
+    hold = Hold(
+        Reason.REFUSED_BY_XERO,
+        words,
+        f"Xero refused the payment of {each.amount} {write.currency} on {each.settling.reference} in "
+        f"{write.organisation}: {words.rstrip('.')}.",
+    )
+    result = _result(cycle, each.settling, write, hold)
+    return replace(result, outcome=Outcome.REJECTED, body=body_of(cycle, each.writes), copy=each.settling.entry.copy)
+
+
+def body_of(cycle: Cycle, writes: Sequence[Write]) -> str:
+    """Names what was refused, and the organisation as it was then: the same again would be refused again."""
+    books = cycle.lists.books([writes[0].organisation])[writes[0].organisation]
+    return f"{'+'.join(sorted(each.fingerprint for each in writes))}:{books.digest}"
+
+
+def _deferred(cycle: Cycle, batch: Sequence[Payment], hold: Hold) -> list[Result]:
+    """Invoices that wait, stored as such."""
+    results = [_result(cycle, each.settling, each.writes[0], hold) for each in batch]
+    runs.record(cycle.doors.audit, cycle.run_id, results, cycle.now(), cycle.lease)
+    return results
+
+
+def closed(cycle: Cycle, organisation: str, why: str = "") -> Hold:
+    """Why nothing more is written to an organisation whose part of the cycle is over."""
+    problem = cycle.closed[organisation]
+    return limit_hold(problem) if isinstance(problem, LimitReached) else Hold(Reason.UNSETTLED, why)
+
+
+def _commit(
+    cycle: Cycle,
+    request: Request,
+    written: Sequence[tuple[Write, str, str]],
+    results: Sequence[Result],
+    how: str,
+) -> None:
+    """Bindings, outcomes and the settling of their rows: one transaction, before anything else can fail."""
+    if not results:
+        return
+    with cycle.doors.audit.transaction(cycle.lease) as connection:
+        _note_in(connection, cycle, written)
+        requests.settle_in(connection, request, [each.connectwise_id for each in results], how, cycle.now())
+        runs.record_in(connection, cycle.run_id, results, cycle.now())
+
+
+def _settle(cycle: Cycle, request: Request, ids: Sequence[int], how: str) -> None:
+    with cycle.doors.audit.transaction(cycle.lease) as connection:
+        requests.settle_in(connection, request, ids, how, cycle.now())
+
+
+def _remember(cycle: Cycle, written: Sequence[Write]) -> None:
+    for each in written:
+        assert isinstance(each, Pay)
+        body = simplejson.dumps(each.body(), use_decimal=True).encode()
+        key = load_key(cycle.doors.installation, cycle.doors.audit.id, each.instalment, each, body)
+        cycle.cache.keep(key, {"reference": each.reference, "payment": each.number})
