@@ -73,7 +73,7 @@ class _Window:
     """What a cycle has looked at so far: the newest change and the time of the read among it.
 
     `paid` is what a sweep saw as paid on each invoice. `back` are the payments of ours that are to be removed, which
-    wait until it is known how many they are.
+    wait until it is known how many they are; `taken` the invoices of which some were.
     """
 
     ids: set[int] = field(default_factory=set)
@@ -81,6 +81,7 @@ class _Window:
     began: datetime | None = None
     paid: dict[int, Decimal] | None = None
     back: list[tuple[Settling, Payment]] = field(default_factory=list)
+    taken: set[int] = field(default_factory=set)
 
 
 def settle_payments(cycle: Cycle, calls: Calls, selection: Selection) -> None:
@@ -464,7 +465,7 @@ def _write(
         if isinstance(action, Hold):
             results.append(_hold(cycle, each, bound[number], action))
             continue
-        write = Payment(each, action.pays or action.unpays, first=not case.ours)
+        write = Payment(each, action.pays or action.unpays, first=not case.ours and number not in window.taken)
         if not _approved(cycle, write):
             results.append(_hold(cycle, each, bound[number], Hold(Reason.PLAN_MOVED)))
             continue
@@ -544,6 +545,7 @@ def _take_back(cycle: Cycle, calls: Calls, window: _Window) -> None:
         )
         return
     again = [each for each, write in back if paying.take_back(cycle, write)]
+    window.taken |= {each.connectwise_id for each in again}
     _carry(cycle, calls, window, again, runs.standings(cycle.doors.audit, cycle.family, ids))
     if window.back:
         # Decided on anew, and still too much: the next cycle goes on.
