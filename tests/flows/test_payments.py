@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_a_raised_amount_is_a_payment_of_the_difference(world: World) -> None:
 
 
 def test_an_invoice_that_is_paid_off_without_a_word_is_asked_for_by_its_id(world: World) -> None:
-    world.connectwise.switches.child_bumps_parent = False
+    world.connectwise.switches = replace(world.connectwise.switches, child_bumps_parent=False)
     pay(world)
     world.later(days=1)
     world.connectwise.add_payment(40001, "330.00")
