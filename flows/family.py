@@ -27,8 +27,8 @@ from blocks.failures import CannotGoOn, NotConfigured
 from blocks.watermarks import Watermark
 from flows.approval import approved_now, is_first, may_be_asked_for
 from flows.cycle import Selection, run_cycle
+from flows.paying import Payments
 from flows.planning import Approved, approved_writes, compare_plans, plan_of
-from flows.settling import settle_payments
 from mappings.outcomes import Outcome
 from mappings.policy import Approval
 from tasks.calls import Calls
@@ -109,7 +109,7 @@ def run_name(family: str, form: SyncForm | Mapping[str, Any] | None, at: datetim
 STEPS: Mapping[str, Callable[[Cycle, Calls, Selection], None]] = {
     "invoices": run_cycle,
     "credit_notes": run_cycle,
-    "payments": settle_payments,
+    "payments": lambda cycle, calls, selection: Payments(cycle, calls, selection).run(),
 }
 """What a cycle of each family does."""
 

@@ -1,28 +1,30 @@
 """What settles invoices, in the order that never changes:
 
-settle earlier -> window -> changed and open invoices -> their payments where amounts differ -> beside Xero -> decide ->
-write -> outcome -> watermark
+settle earlier -> window -> changed and open invoices -> their rows where amounts differ -> beside Xero -> decide ->
+write -> what is taken back -> outcome -> watermark
 
 A payment need not bump its invoice in ConnectWise (connectwise.md, 4.4). So a cycle reads what changed and what is
 open, and asks by id for what was open and is listed no more; rows are read only where an amount differs from what was
-seen last.
+seen last. Money and credit memos go the same way; what differs is in `paying.py` and `allocating.py`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from blocks.audit import requests, runs, settlements
 from blocks.audit import watermarks as watermark_rows
 from blocks.audit.runs import Result, Standing
-from blocks.audit.settlements import Glance, Kept
+from blocks.audit.settlements import Glance
 from blocks.connectwise.client import Pages
+from blocks.failures import LimitReached
 from flows.cycle import (
     OVERLAP,
     WAITING_PAGE,
@@ -32,616 +34,428 @@ from flows.cycle import (
     fail_where_unreachable,
     move_watermark,
 )
-from flows.planning import digest_of
-from flows.updates import RESEND_AFTER, take_for
-from mappings.kinds import INVOICE
-from mappings.money import ZERO, plain, to_cents, total
+from flows.updates import RESEND_AFTER
+from mappings.kinds import FAMILY_SHOWN, INVOICE
+from mappings.money import plain, to_cents
 from mappings.outcomes import WAITING, Hold, Outcome, Reason, XeroList
-from mappings.payments import Case, Pay, Paying, Unpay, Written, recognised, with_details
 from mappings.plans import Bound
+from mappings.policy import Decisions
 from mappings.receivables import Receivable
-from tasks import payments as paying
+from mappings.xero import Found
 from tasks.calls import Calls
 from tasks.cycle import Cycle, Entry
 from tasks.invoices import Reading
-from tasks.payments import (
-    Deciding,
-    Detailing,
-    Loading,
-    Payment,
-    Settling,
-    extract_owed,
-    extract_payments,
-    is_open,
-    load_payments,
-    map_payments,
-    owed_of,
-    recalled,
-    seen_of,
-)
-from tasks.posting import BATCH
+from tasks.posting import limit_hold
+from tasks.settlements import Detailing, Settling, Side, extract_owed, extract_payments, owed_of, recalled
 
 ROWS_AT_ONCE = 100
-"""Invoices per task run that reads payments: each costs a call."""
+"""Invoices per task run that reads rows: each costs a call."""
 ONE_BY_ONE = 100
 """Up to so many invoices each is decided on in a task run of its own, named by its number; above, in chunks."""
 CHUNK = 250
 
 
-@dataclass(slots=True)
-class _Window:
-    """What a cycle has looked at so far: the newest change and the time of the read among it.
+class Settlement(ABC):
+    """One cycle of what settles invoices, by money or by credit memos.
 
-    `paid` is what a sweep saw as paid on each invoice. `back` are the payments of ours that are to be removed, which
-    wait until it is known how many they are; `taken` the invoices of which some were.
+    `ids` are the invoices that it has looked at, `swept` what a sweep saw on their headers. `taken` are the invoices of
+    which something of ours was taken back in this cycle. `what` is what people call it.
     """
 
-    ids: set[int] = field(default_factory=set)
-    highest: datetime | None = None
-    began: datetime | None = None
-    paid: dict[int, Decimal] | None = None
-    back: list[tuple[Settling, Payment]] = field(default_factory=list)
-    taken: set[int] = field(default_factory=set)
+    side: ClassVar[Side]
+    what: ClassVar[str]
 
+    def __init__(self, cycle: Cycle, calls: Calls, selection: Selection) -> None:
+        self.cycle = cycle
+        self.calls = calls
+        self.selection = selection
+        self.audit = cycle.doors.audit
+        self.ids: set[int] = set()
+        self.swept: dict[int, Decimal] = {}
+        self.taken: set[int] = set()
+        self.highest: datetime | None = None
+        self.began: datetime | None = None
 
-def settle_payments(cycle: Cycle, calls: Calls, selection: Selection) -> None:
-    """One cycle of payments. Raises CannotGoOn, LeaseLost, AuditUnusable, each a sentence; nothing is half-written."""
-    named = _named(cycle, selection)
-    if cycle.writing:
-        paying.settle_earlier(cycle)
-    seen = watermark_rows.read(cycle.doors.audit, cycle.family)
-    window = _Window(paid={} if selection.sweep else None)
-    if selection.named:
-        _look_at(cycle, calls, named, window, forced=True)
-    else:
-        for pages, label, counts in _lists(cycle, selection, seen.position):
-            while not pages.done:
-                page = calls.one(extract_owed, Reading(cycle.family, pages, [label]))
-                if counts:
-                    window.began = window.began or page.at
-                _look_at(cycle, calls, page.records, window, forced=selection.forced, newest=counts)
-        _look_at_the_unlisted(cycle, calls, window)
-        if window.paid is not None:
-            _look_at_what_differs(cycle, calls, window, window.paid)
-        _take_up_waiting(cycle, calls, window)
-    _take_back(cycle, calls, window)
-    fail_where_unreachable(cycle)
-    check_counts(cycle)
-    if cycle.writing and not selection.special:
-        move_watermark(cycle, seen, window.highest, window.began)
-
-
-# ConnectWise
-
-
-def _named(cycle: Cycle, selection: Selection) -> list[dict[str, Any]]:
-    """The raw headers of the invoices that were asked for. Raises UnknownReference before anything is done."""
-    client = cycle.doors.connectwise
-    ids: list[int] = list(selection.ids or ())
-    for reference in selection.references:
-        text = reference.strip()
-        if text.lower().startswith("id:") and text[3:].strip().isdigit():
-            found = [int(text[3:])]
+    def run(self) -> None:
+        """The whole of it. Raises CannotGoOn, LeaseLost, AuditUnusable, each a sentence; nothing is half-written."""
+        cycle, selection = self.cycle, self.selection
+        named = self._named()
+        if cycle.writing:
+            self.settle_earlier()
+        seen = watermark_rows.read(self.audit, cycle.family)
+        if selection.named:
+            self.look_at(named, forced=True)
         else:
-            found = [record["id"] for record in client.invoices_by_number(text)]
-        shown = client.owed_by_id(found) if found else []
-        if not shown:
-            raise UnknownReference(
-                f"ConnectWise has no invoice {reference!r} (or the API member may not see it); nothing was done."
-            )
-        ids += [record["id"] for record in shown]
-    return client.owed_by_id(list(dict.fromkeys(ids))) if ids else []
+            for pages, label, counts in self._lists(seen.position):
+                while not pages.done:
+                    page = self.calls.one(extract_owed, Reading(self.what, pages, [label]))
+                    if counts:
+                        self.began = self.began or page.at
+                    self.look_at(page.records, forced=selection.forced, changed=counts)
+            self._look_at_the_unlisted()
+            if selection.sweep:
+                self._look_at_what_differs()
+            self._take_up_waiting()
+        self.take_back()
+        fail_where_unreachable(cycle)
+        check_counts(cycle)
+        if cycle.writing and not selection.special:
+            move_watermark(cycle, seen, self.highest, self.began)
 
+    # What money and credit memos do each in their way
 
-def _lists(cycle: Cycle, selection: Selection, position: datetime | None) -> Iterator[tuple[Pages, str, bool]]:
-    """The lists of a cycle, each with its name and whether it counts for the watermark."""
-    client = cycle.doors.connectwise
-    if selection.special or position is None:
-        start = selection.since or cycle.start_date
-        cycle.say(f"reading how invoices dated {start} or later are settled")
-        yield client.owed_dated_from(start), f"from {start}", True
-        return
-    since = position - OVERLAP
-    cycle.say(f"reading how invoices are settled that changed since {since:%Y-%m-%d %H:%M:%S} UTC, or are open")
-    yield client.owed_changed_since(since), f"since {since:%Y-%m-%d %H-%M}", True
-    yield client.owed_open(cycle.start_date), "open", False
+    @abstractmethod
+    def settle_earlier(self) -> None:
+        """Find out what became of every request that an earlier cycle left open."""
 
+    @abstractmethod
+    def is_off(self, decisions: Decisions) -> bool:
+        """Whether policy leaves it to people."""
 
-def _look_at(
-    cycle: Cycle,
-    calls: Calls,
-    headers: Sequence[dict[str, Any]],
-    window: _Window,
-    *,
-    forced: bool = False,
-    newest: bool = False,
-) -> None:
-    """Decide by the amounts on a header whether an invoice's payments have to be read; carry those on."""
-    todo: list[Settling] = []
-    results: list[Result] = []
-    glances: list[Glance] = []
-    found = [owed_of(raw) for raw in headers]
-    ids = [each[0].connectwise_id if isinstance(each, tuple) else each.connectwise_id for each in found]
-    standings = runs.standings(cycle.doors.audit, cycle.family, ids)
-    before = settlements.glances(cycle.doors.audit, cycle.family, ids)
-    for each in found:
-        if isinstance(each, tuple):
-            results.append(cycle.hold(*each))
-            continue
-        owed = each.owed
-        if newest and (changed := owed.info.last_updated) is not None:
-            window.highest = max(window.highest or changed, changed)
-        if owed.id in window.ids:
-            continue
-        window.ids.add(owed.id)
-        if window.paid is not None and to_cents(owed.payments):
-            window.paid[owed.id] = to_cents(owed.payments)
-        standing, glance = standings.get(owed.id), before.get(owed.id)
-        waits = standing is not None and standing.outcome in WAITING
-        if not _concerns_us(cycle, owed, standing):
-            continue
-        if standing is None and not to_cents(owed.payments):
-            # Nothing was ever paid. Kept all the same, so that it is missed when it leaves the list of open ones.
-            if is_open(owed):
-                glances.append(Glance(owed.id, owed.invoice_number, seen_of(owed), True))
-        elif standing is None or standing.seen != seen_of(owed) or forced:
-            todo.append(each)
-        elif not waits and glance is not None and glance.is_open != is_open(owed):
-            glances.append(Glance(owed.id, owed.invoice_number, standing.seen, is_open(owed)))
-    cycle.counts["read"] += len(results)
-    cycle.record(results)
-    if cycle.writing:
-        settlements.note(cycle.doors.audit, cycle.family, cycle.run_id, glances, cycle.now(), cycle.lease)
-    _carry(cycle, calls, window, _with_rows(cycle, calls, todo), standings)
+    @abstractmethod
+    def settle(
+        self,
+        organisation: str,
+        invoices: Sequence[Settling],
+        bound: Mapping[int, Bound],
+        there: Mapping[int, Receivable],
+        standings: Mapping[int, Standing],
+    ) -> None:
+        """Decide on invoices of one organisation, and write what is missing. Each ends in an outcome."""
 
+    @abstractmethod
+    def take_back(self) -> None:
+        """Take back what was written and is no more in ConnectWise, as far as the brake lets it through."""
 
-def _concerns_us(cycle: Cycle, owed: Any, standing: Standing | None) -> bool:
-    """Whether it is an invoice (a credit is settled by being applied) that belongs to this family's time."""
-    if standing is not None:
-        return True
-    return to_cents(owed.total) >= 0 and owed.date >= cycle.start_date
+    @abstractmethod
+    def differs(self, there: Receivable, wanted: Decimal, live: Decimal) -> bool:
+        """Whether a sweep has to look at an invoice: `wanted` by its header; `live` is what of ours is there."""
 
+    # ConnectWise
 
-def _with_rows(cycle: Cycle, calls: Calls, invoices: Sequence[Settling]) -> list[Settling]:
-    """The same invoices with their payments; unreadable ones are recorded and left out."""
-    cycle.counts["read"] += len(invoices)
-    whole: list[Settling] = []
-    unreadable: list[Result] = []
-    for start in range(0, len(invoices), ROWS_AT_ONCE):
-        for found in calls.one(extract_payments, Detailing(cycle, invoices[start : start + ROWS_AT_ONCE])):
-            if isinstance(found, tuple):
-                unreadable.append(cycle.hold(*found))
+    def _named(self) -> list[dict[str, Any]]:
+        """The raw headers of the invoices that were asked for. Raises UnknownReference before anything is done."""
+        client = self.cycle.doors.connectwise
+        ids: list[int] = list(self.selection.ids or ())
+        for reference in self.selection.references:
+            text = reference.strip()
+            if text.lower().startswith("id:") and text[3:].strip().isdigit():
+                found = [int(text[3:])]
             else:
-                whole.append(found)
-    cycle.record(unreadable)
-    return whole
+                found = [record["id"] for record in client.invoices_by_number(text)]
+            shown = client.owed_by_id(found) if found else []
+            if not shown:
+                raise UnknownReference(
+                    f"ConnectWise has no invoice {reference!r} (or the API member may not see it); nothing was done."
+                )
+            ids += [record["id"] for record in shown]
+        return client.owed_by_id(list(dict.fromkeys(ids))) if ids else []
 
+    def _lists(self, position: datetime | None) -> Iterator[tuple[Pages, str, bool]]:
+        """The lists of a cycle, each with its name and whether it is the one of what changed."""
+        cycle, client = self.cycle, self.cycle.doors.connectwise
+        if self.selection.special or position is None:
+            start = self.selection.since or cycle.start_date
+            cycle.say(f"reading {self.what} on invoices dated {start} or later")
+            yield client.owed_dated_from(start), f"from {start}", True
+            return
+        since = position - OVERLAP
+        cycle.say(f"reading {self.what} on invoices changed since {since:%Y-%m-%d %H:%M:%S} UTC, or open")
+        yield client.owed_changed_since(since), f"since {since:%Y-%m-%d %H-%M}", True
+        yield client.owed_open(cycle.start_date), "open", False
 
-def _look_at_the_unlisted(cycle: Cycle, calls: Calls, window: _Window) -> None:
-    """Invoices that were open and are listed no more: paid off without a word, or deleted (a sweep tells)."""
-    after = -1
-    while ids := settlements.open_ids(cycle.doors.audit, cycle.family, after, WAITING_PAGE):
-        after = ids[-1]
-        unlisted = [number for number in ids if number not in window.ids]
-        if unlisted:
-            _look_at(cycle, calls, cycle.doors.connectwise.owed_by_id(unlisted), window)
+    def look_at(self, headers: Sequence[dict[str, Any]], *, forced: bool = False, changed: bool = False) -> None:
+        """Decide by the amounts on a header whether an invoice's rows have to be read; carry those on.
 
-
-def _take_up_waiting(cycle: Cycle, calls: Calls, window: _Window) -> None:
-    """Everything that an earlier cycle left waiting, from its stored copy; what has none is read again."""
-    after = -(2**40)
-    while page := runs.waiting(cycle.doors.audit, cycle.family, cycle.run_id, after, WAITING_PAGE):
-        after = page[-1].connectwise_id
-        standings = {each.connectwise_id: each for each in page if each.connectwise_id not in cycle.dealt_with}
-        whole: list[Settling] = []
-        bare: list[int] = []
-        results: list[Result] = []
-        for number, standing in standings.items():
-            found = recalled(standing.copy) if standing.copy else None
-            if found is None:
-                bare.append(number)
-            elif isinstance(found, tuple):
-                # Its rows did not make its header when it was read: they may now.
-                bare.append(number)
-            else:
-                whole.append(found)
-        shown = [owed_of(raw) for raw in cycle.doors.connectwise.owed_by_id(bare)] if bare else []
-        results += [cycle.hold(*each) for each in shown if isinstance(each, tuple)]
-        there = [each for each in shown if not isinstance(each, tuple)]
-        gone = set(bare) - {each.connectwise_id for each in there} - {each.connectwise_id for each in results}
-        results += [_not_shown(cycle, standings[number]) for number in gone]
-        cycle.counts["read"] += len(whole) + len(results)
+        `changed`: the headers are of the list of what changed, so that what waits may have rows that it did not have.
+        """
+        cycle = self.cycle
+        todo: list[Settling] = []
+        glances: list[Glance] = []
+        found = [owed_of(self.side, raw) for raw in headers]
+        ids = [each[0].connectwise_id if isinstance(each, tuple) else each.connectwise_id for each in found]
+        standings = runs.standings(self.audit, cycle.family, ids)
+        before = settlements.glances(self.audit, cycle.family, ids)
+        results = [cycle.hold(*each) for each in found if isinstance(each, tuple)]
+        for each in found:
+            if isinstance(each, tuple):
+                continue
+            number, standing = each.connectwise_id, standings.get(each.connectwise_id)
+            at = each.owed.info.last_updated
+            if changed and at is not None:
+                self.highest = max(self.highest or at, at)
+            if (number in self.ids and not forced) or not self._is_ours(each, standing):
+                continue
+            self.ids.add(number)
+            if self.selection.sweep:
+                self.swept[number] = each.amount
+            waits = standing is not None and standing.outcome in WAITING
+            if standing is None and not each.amount:
+                # Nothing was ever settled. Kept all the same, so that it is missed when it is listed as open no more.
+                if each.is_open:
+                    glances.append(Glance(number, each.reference, each.seen, True))
+            elif standing is None or standing.seen != each.seen or forced or (waits and changed):
+                todo.append(each)
+            elif number in before and before[number].is_open != each.is_open:
+                glances.append(Glance(number, each.reference, standing.seen, each.is_open))
+        cycle.counts["read"] += len(results)
         cycle.record(results)
-        _carry(cycle, calls, window, [*whole, *_with_rows(cycle, calls, there)], standings)
+        if cycle.writing:
+            settlements.note(self.audit, cycle.family, cycle.run_id, glances, cycle.now(), cycle.lease)
+        self.carry(self._with_rows(todo), standings)
 
+    def _is_ours(self, each: Settling, standing: Standing | None) -> bool:
+        """Whether it is an invoice (a credit is settled by being applied) of this family's time."""
+        if standing is not None:
+            return True
+        return to_cents(each.owed.total) >= 0 and each.owed.date >= self.cycle.start_date
 
-def _not_shown(cycle: Cycle, standing: Standing) -> Result:
-    hold = Hold(Reason.SOURCE_HIDDEN, standing.reference, f"ConnectWise does not show {standing.reference} any more.")
-    return cycle.hold(Entry.known(standing), hold, organisation=standing.organisation)
+    def _with_rows(self, invoices: Sequence[Settling]) -> list[Settling]:
+        """The same invoices with their rows; unreadable ones are recorded and left out."""
+        self.cycle.counts["read"] += len(invoices)
+        whole: list[Settling] = []
+        unreadable: list[Result] = []
+        for start in range(0, len(invoices), ROWS_AT_ONCE):
+            batch = Detailing(self.cycle, invoices[start : start + ROWS_AT_ONCE])
+            for found in self.calls.one(extract_payments, batch):
+                if isinstance(found, tuple):
+                    unreadable.append(self.cycle.hold(*found))
+                else:
+                    whole.append(found)
+        self.cycle.record(unreadable)
+        return whole
 
+    def _look_at_the_unlisted(self) -> None:
+        """Invoices that were open and are listed no more: settled without a word, or deleted (a sweep tells)."""
+        after = -1
+        while ids := settlements.open_ids(self.audit, self.cycle.family, after, WAITING_PAGE):
+            after = ids[-1]
+            unlisted = [number for number in ids if number not in self.ids]
+            if unlisted:
+                self.look_at(self.cycle.doors.connectwise.owed_by_id(unlisted))
 
-def _look_at_what_differs(cycle: Cycle, calls: Calls, window: _Window, paid: Mapping[int, Decimal]) -> None:
-    """A sweep: invoices on which less is paid in Xero than ConnectWise says, or more by us."""
-    for organisation, tenant_id in cycle.doors.tenants.items():
-        cycle.say(f"comparing what is paid on the invoices of {organisation} since {cycle.start_date}")
-        different: list[int] = []
-        cycle.reach(organisation, partial(_differing, cycle, tenant_id, paid, different))
-        for start in range(0, len(different), ROWS_AT_ONCE):
-            ids = different[start : start + ROWS_AT_ONCE]
-            headers = cycle.doors.connectwise.owed_by_id(ids)
-            _look_at(cycle, calls, headers, _Window(back=window.back), forced=True)
+    def _take_up_waiting(self) -> None:
+        """Everything that an earlier cycle left waiting, from its stored copy; what has none is read again."""
+        cycle, after = self.cycle, -(2**40)
+        while page := runs.waiting(self.audit, cycle.family, cycle.run_id, after, WAITING_PAGE):
+            after = page[-1].connectwise_id
+            standings = {each.connectwise_id: each for each in page if each.connectwise_id not in cycle.dealt_with}
+            copies = {number: recalled(self.side, each.copy) for number, each in standings.items() if each.copy}
+            whole = [each for each in copies.values() if not isinstance(each, tuple)]
+            # Without its rows, or with rows that did not make its header when they were read: they may now.
+            bare = list(standings.keys() - {each.connectwise_id for each in whole})
+            found = [owed_of(self.side, raw) for raw in cycle.doors.connectwise.owed_by_id(bare)] if bare else []
+            there = [each for each in found if not isinstance(each, tuple)]
+            results = [cycle.hold(*each) for each in found if isinstance(each, tuple)]
+            gone = set(bare) - {each.connectwise_id for each in there} - {each.connectwise_id for each in results}
+            results += [self._not_shown(standings[number]) for number in sorted(gone)]
+            cycle.counts["read"] += len(whole) + len(results)
+            cycle.record(results)
+            self.carry([*whole, *self._with_rows(there)], standings)
 
+    def _not_shown(self, standing: Standing) -> Result:
+        message = f"ConnectWise does not show {standing.reference} any more."
+        hold = Hold(Reason.SOURCE_HIDDEN, standing.reference, message)
+        return self.cycle.hold(Entry.known(standing), hold, organisation=standing.organisation)
 
-def _differing(cycle: Cycle, tenant_id: str, paid: Mapping[int, Decimal], different: list[int]) -> None:
-    for page in cycle.doors.xero.documents_since(tenant_id, INVOICE, cycle.start_date):
-        owners = requests.owners(cycle.doors.audit, tenant_id, [each.xero_id for each in page])
-        there = {
-            owners[each.xero_id][1]: Receivable.read(each)
-            for each in page
-            if each.xero_id in owners and owners[each.xero_id][0] == INVOICE.family
-        }
-        ours = settlements.parts(cycle.doors.audit, cycle.family, list(there))
-        standings = runs.standings(cycle.doors.audit, cycle.family, list(there))
-        for number, invoice in there.items():
-            standing = standings.get(number)
-            waits = standing is not None and (standing.outcome in WAITING or standing.run_id == cycle.run_id)
-            live = {each.xero_id.lower() for each in invoice.applied}
-            mine = total(each.total for each in ours.get(number, ()) if each.xero_id.lower() in live)
-            wanted = paid.get(number, ZERO)
-            if not waits and number not in cycle.dealt_with and (invoice.paid < wanted or mine > wanted):
-                different.append(number)
+    def _look_at_what_differs(self) -> None:
+        """A sweep: invoices that are settled otherwise in Xero than ConnectWise says, whatever was seen before."""
+        cycle = self.cycle
+        for organisation, tenant_id in cycle.doors.tenants.items():
+            cycle.say(f"comparing {self.what} on the invoices of {organisation} since {cycle.start_date}")
+            different: list[int] = []
+            cycle.reach(organisation, partial(self._differing, tenant_id, different))
+            for start in range(0, len(different), ROWS_AT_ONCE):
+                ids = different[start : start + ROWS_AT_ONCE]
+                self.look_at(cycle.doors.connectwise.owed_by_id(ids), forced=True)
 
+    def _differing(self, tenant_id: str, different: list[int]) -> None:
+        cycle = self.cycle
+        for page in cycle.doors.xero.documents_since(tenant_id, INVOICE, cycle.start_date):
+            owners = requests.owners(self.audit, tenant_id, [each.xero_id for each in page])
+            there = {
+                owners[each.xero_id][1]: Receivable.read(each)
+                for each in page
+                if owners.get(each.xero_id, ("", 0))[0] == INVOICE.family
+            }
+            standings = runs.standings(self.audit, cycle.family, list(there))
+            live = self.live(there)
+            for number, invoice in there.items():
+                standing = standings.get(number)
+                told = standing is not None and (standing.outcome in WAITING or standing.run_id == cycle.run_id)
+                if told or number in cycle.dealt_with:
+                    continue
+                if self.differs(invoice, self.swept.get(number, Decimal(0)), live.get(number, Decimal(0))):
+                    different.append(number)
 
-# Both sides, decision
+    @abstractmethod
+    def live(self, there: Mapping[int, Receivable]) -> dict[int, Decimal]:
+        """How much of what we wrote on these invoices is there still."""
 
+    # Beside Xero
 
-def _carry(
-    cycle: Cycle, calls: Calls, window: _Window, invoices: Sequence[Settling], standings: Mapping[int, Standing]
-) -> None:
-    """Decide on invoices beside what stands in Xero, and write what is missing. Each ends in an outcome."""
-    if not invoices:
-        return
-    bound = requests.bound(cycle.doors.audit, INVOICE.family, [each.connectwise_id for each in invoices])
-    in_doubt = requests.unsettled_ids(cycle.doors.audit, cycle.family) if cycle.writing else set()
-    results: list[Result] = []
-    groups: dict[str, list[Settling]] = defaultdict(list)
-    for each in invoices:
-        number = each.connectwise_id
-        if number not in bound:
-            results.append(_without_document(cycle, each))
-        elif bound[number].tenant_id not in cycle.doors.tenants.values():
-            results.append(_hold(cycle, each, bound[number], _not_connected(bound[number])))
-        elif cycle.tables.policy.decisions(bound[number].organisation).payments.direction == "off":
-            results.append(_result(cycle, each, bound[number], Outcome.SKIPPED))
-        elif number in in_doubt:
-            results.append(_hold(cycle, each, bound[number], Hold(Reason.UNSETTLED)))
-        else:
-            groups[bound[number].organisation].append(each)
-    cycle.record(results)
-    for organisation, group in sorted(groups.items()):
-        for start in range(0, len(group), CHUNK):
-            _settle_group(cycle, calls, window, organisation, group[start : start + CHUNK], bound, standings)
-
-
-def _settle_group(
-    cycle: Cycle,
-    calls: Calls,
-    window: _Window,
-    organisation: str,
-    group: Sequence[Settling],
-    bound: Mapping[int, Bound],
-    standings: Mapping[int, Standing],
-) -> None:
-    """Invoices of one organisation: read as they are in Xero, decided on, written."""
-    cases: dict[int, Case] = {}
-    if cycle.reach(organisation, partial(_read, cycle, organisation, group, bound, standings, cases)):
-        _write(cycle, calls, window, group, cases, bound, standings)
-        return
-    problem = paying.closed(cycle, organisation)
-    if problem.reason is Reason.DAY_LIMIT:
-        cycle.record([_hold(cycle, each, bound[each.connectwise_id], problem) for each in group])
-    else:
-        # Xero does not answer: they stand as they did, the cycle fails, and the watermark stays where it is.
-        cycle.counts["read"] -= len(group)
-
-
-def _read(
-    cycle: Cycle,
-    organisation: str,
-    invoices: Sequence[Settling],
-    bound: Mapping[int, Bound],
-    standings: Mapping[int, Standing],
-    cases: dict[int, Case],
-) -> None:
-    """Everything that decides on these invoices. Raises LimitReached, Unreachable."""
-    ids = [each.connectwise_id for each in invoices]
-    tenant_id = bound[ids[0]].tenant_id
-    # Lock dates are people's to change at any time: read once per cycle before anything is decided.
-    cycle.lists.books([organisation])
-    cycle.lists.renew(organisation, [XeroList.ORGANISATION])
-    for number in ids:
-        standing = standings.get(number)
-        if standing is not None and standing.waits_on:
-            cycle.lists.renew(organisation, [XeroList(name) for name in standing.waits_on])
-    books = cycle.lists.books([organisation])[organisation]
-    found = cycle.doors.xero.documents_by_id(tenant_id, INVOICE, [bound[number].xero_id for number in ids])
-    kept = settlements.parts(cycle.doors.audit, cycle.family, ids)
-    used = settlements.used(cycle.doors.audit, cycle.family, ids)
-    for each in invoices:
-        number = each.connectwise_id
-        document = found.get(bound[number].xero_id)
-        if document is None:
-            continue
-        there = Receivable.read(document)
-        ours = [_written_of(one) for one in kept.get(number, ())]
-        strangers = recognised(there, ours, each.cash)
-        if strangers and cycle.writing:
-            _adopt(cycle, each, bound[number], there, strangers)
-        ours += strangers
-        standing = standings.get(number)
-        case = Case(
-            each.owed, each.cash, there, organisation, tenant_id, ours, _instalments(used.get(number, {}), ours),
-            cycle.tables, books, take_for(cycle, standing), cycle.recreate and _was_removed(cycle, standing),
-        )  # fmt: skip
-        cases[number] = _with_details(cycle, case)
-
-
-def _written_of(kept: Kept) -> Written:
-    return Written(kept.part, kept.xero_id, kept.total, kept.date)
-
-
-def _instalments(used: Mapping[int, int], ours: Sequence[Written]) -> dict[int, int]:
-    instalments = dict(used)
-    for each in ours:
-        instalments[each.row] = max(instalments.get(each.row, 0), each.instalment)
-    return instalments
-
-
-def _was_removed(cycle: Cycle, standing: Standing | None) -> bool:
-    return cycle.named or (standing is not None and standing.reason == Reason.REMOVED_IN_XERO)
-
-
-def _with_details(cycle: Cycle, case: Case) -> Case:
-    """With what only a payment's own page says, where payments of ours may have to be taken back."""
-    live = {each.xero_id.lower() for each in case.there.applied}
-    standing = [each for each in case.ours if each.xero_id.lower() in live]
-    if sum((each.amount for each in standing), to_cents(case.target * 0)) <= case.target:
-        return case
-    details = [
-        with_details(each, cycle.doors.xero.payment(case.tenant_id, each.xero_id) or {"IsReconciled": True})
-        if each in standing
-        else each
-        for each in case.ours
-    ]
-    return replace(case, ours=details)
-
-
-def _adopt(cycle: Cycle, each: Settling, bound: Bound, there: Receivable, strangers: Sequence[Written]) -> None:
-    """Bind payments that bear our Reference: this audit is new, or the answer to their write was lost."""
-    rows = [
-        (
-            Pay(
-                each.connectwise_id, one.row, one.instalment, each.reference, bound.organisation, bound.tenant_id,
-                there.xero_id, "", one.date, one.amount, there.currency,
-            ),
-            one.xero_id,
-            "{}",
-        )
-        for one in strangers
-    ]  # fmt: skip
-    with cycle.doors.audit.transaction(cycle.lease) as connection:
-        settlements.bind_in(connection, rows, cycle.now())
-
-
-def _write(
-    cycle: Cycle,
-    calls: Calls,
-    window: _Window,
-    invoices: Sequence[Settling],
-    cases: Mapping[int, Case],
-    bound: Mapping[int, Bound],
-    standings: Mapping[int, Standing],
-) -> None:
-    """Decide, and write what is missing; what is to be taken back waits for the brake."""
-    known = [each for each in invoices if each.connectwise_id in cases]
-    results = [
-        _hold(cycle, each, bound[each.connectwise_id], _not_in_xero(bound[each.connectwise_id]))
-        for each in invoices
-        if each.connectwise_id not in cases
-    ]
-    size = 1 if len(known) <= ONE_BY_ONE else CHUNK
-    actions: list[Paying | Hold | None] = []
-    for start in range(0, len(known), size):
-        chunk = Deciding([cases[each.connectwise_id] for each in known[start : start + size]])
-        decided: list[Paying | Hold | None] = calls.one(map_payments, chunk)
-        actions += decided
-    pays: list[Payment] = []
-    for each, action in zip(known, actions, strict=True):
-        number = each.connectwise_id
-        case, standing = cases[number], standings.get(number)
-        if action is None:
-            results.append(_result(cycle, each, bound[number], Outcome.UNCHANGED))
-            continue
-        if isinstance(action, Hold):
-            results.append(_hold(cycle, each, bound[number], action))
-            continue
-        write = Payment(each, action.pays or action.unpays, first=not case.ours and number not in window.taken)
-        if not _approved(cycle, write):
-            results.append(_hold(cycle, each, bound[number], Hold(Reason.PLAN_MOVED)))
-            continue
-        stays = _refused_before(cycle, write, standing)
-        if stays is not None:
-            results.append(stays)
-        elif not cycle.writing:
-            cycle.planned.append(action)
-            cycle.counts["planned"] += 1
-            cycle.dealt_with.add(number)
-        elif action.unpays:
-            old = _is_old(cycle, write)
-            if old is not None:
-                results.append(_hold(cycle, each, bound[number], old))
+    def carry(self, invoices: Sequence[Settling], standings: Mapping[int, Standing]) -> None:
+        """Decide on invoices beside what stands in Xero, and write what is missing. Each ends in an outcome."""
+        if not invoices:
+            return
+        cycle = self.cycle
+        bound = requests.bound(self.audit, INVOICE.family, [each.connectwise_id for each in invoices])
+        in_doubt = requests.unsettled_ids(self.audit, cycle.family) if cycle.writing else set()
+        results: list[Result] = []
+        groups: dict[str, list[Settling]] = defaultdict(list)
+        for each in invoices:
+            known = bound.get(each.connectwise_id)
+            if known is None:
+                results.append(self._without_document(each))
+            elif known.tenant_id not in cycle.doors.tenants.values():
+                results.append(self.hold(each, known, _not_connected(known)))
+            elif self.is_off(cycle.tables.policy.decisions(known.organisation)):
+                results.append(self.result(each, known, Outcome.SKIPPED))
+            elif each.connectwise_id in in_doubt:
+                results.append(self.hold(each, known, Hold(Reason.UNSETTLED)))
             else:
-                window.back.append((each, write))
-                cycle.dealt_with.add(number)
+                groups[known.organisation].append(each)
+        cycle.record(results)
+        for organisation, group in sorted(groups.items()):
+            for start in range(0, len(group), CHUNK):
+                self._settle_group(organisation, group[start : start + CHUNK], bound, standings)
+
+    def _settle_group(
+        self,
+        organisation: str,
+        group: Sequence[Settling],
+        bound: Mapping[int, Bound],
+        standings: Mapping[int, Standing],
+    ) -> None:
+        found: dict[str, Found] = {}
+        cycle, ids = self.cycle, [bound[each.connectwise_id].xero_id for each in group]
+
+        def read() -> None:
+            cycle.lists.books([organisation])
+            # Lock dates are people's to change at any time: read once per cycle before anything is decided.
+            waited_for = {name for each in group for name in _waits_on(standings.get(each.connectwise_id))}
+            cycle.lists.renew(organisation, [XeroList.ORGANISATION, *sorted(waited_for - {XeroList.ORGANISATION})])
+            tenant_id = bound[group[0].connectwise_id].tenant_id
+            found.update(cycle.doors.xero.documents_by_id(tenant_id, INVOICE, ids))
+
+        if not cycle.reach(organisation, read):
+            self.put_off(organisation, group, bound)
+            return
+        shown = [each for each in group if bound[each.connectwise_id].xero_id in found]
+        hidden = [each for each in group if bound[each.connectwise_id].xero_id not in found]
+        known = {each.connectwise_id: bound[each.connectwise_id] for each in hidden}
+        cycle.record([self.hold(each, one := known[each.connectwise_id], _not_in_xero(one)) for each in hidden])
+        there = {each.connectwise_id: Receivable.read(found[bound[each.connectwise_id].xero_id]) for each in shown}
+        if shown:
+            self.settle(organisation, shown, bound, there, standings)
+
+    def put_off(self, organisation: str, group: Sequence[Settling], bound: Mapping[int, Bound]) -> None:
+        """Leave invoices of an organisation whose part of the cycle is over to a later cycle."""
+        problem = self.cycle.closed[organisation]
+        if isinstance(problem, LimitReached):
+            hold = limit_hold(problem)
+            self.cycle.record([self.hold(each, bound[each.connectwise_id], hold) for each in group])
         else:
-            if cycle.recreate:
-                _give_up_removed(cycle, case)
-            pays.append(write)
-    cycle.record(results)
-    batches = [Loading(cycle, batch) for batch in _batches(pays)]
-    if batches:
-        for written in calls.several(load_payments, batches):
-            cycle.count(written)
+            # Xero does not answer: they stand as they did, the cycle fails, and the watermark stays where it is.
+            self.cycle.counts["read"] -= len(group)
 
+    # The brake, and what was refused before
 
-def _approved(cycle: Cycle, write: Payment) -> bool:
-    """Whether an approved plan (where there is one) has all of these writes, exactly so."""
-    approved = cycle.approved
-    return approved is None or all(
-        approved.get((each.connectwise_id, each.part)) == digest_of(each) for each in write.writes
-    )
+    @property
+    def released(self) -> bool:
+        """Whether a person has let everything through."""
+        return self.cycle.allow_many or self.cycle.approved is not None
 
+    def too_old(self, each: Settling, oldest: date) -> Hold | None:
+        """What was settled long ago is not taken back unasked."""
+        days = self.cycle.tables.policy.brake.older_than_days
+        if self.released or not days or oldest >= self.cycle.now().date() - timedelta(days=days):
+            return None
+        why = f"What would be taken back is of {oldest}, and what is older than {days} days is not changed unasked."
+        return self._braked(each, f"dated {oldest}", why)
 
-# What is taken back
-
-
-def _is_old(cycle: Cycle, write: Payment) -> Hold | None:
-    """The brake: what was paid long ago is not taken back unasked."""
-    days = cycle.tables.policy.brake.older_than_days
-    oldest = min(each.written.date for each in write.writes if isinstance(each, Unpay))
-    if _released(cycle) or not days or oldest >= cycle.now().date() - timedelta(days=days):
-        return None
-    why = f"A payment of {oldest} would be removed, and what is older than {days} days is not changed unasked."
-    return _braked(cycle, write.settling, f"dated {oldest}", why)
-
-
-def _released(cycle: Cycle) -> bool:
-    return cycle.allow_many or cycle.approved is not None
-
-
-def _braked(cycle: Cycle, each: Settling, value: str, why: str) -> Hold:
-    return Hold(
-        Reason.BRAKE,
-        value,
-        f"Less is paid on {each.reference} in ConnectWise than was written to Xero. {why}",
-        f"Look at `tieout plan {cycle.family}`; then release it with `tieout sync {cycle.family} --reference "
-        f"{each.reference} --allow-many`, or all of them with `tieout sync {cycle.family} --allow-many`.",
-    )
-
-
-def _take_back(cycle: Cycle, calls: Calls, window: _Window) -> None:
-    """Remove payments of ours where policy says so, as far as the brake lets them through; then pay what is left."""
-    back, window.back = window.back, []
-    if not back:
-        return
-    limit = cycle.tables.policy.brake.updates
-    ids = [each.connectwise_id for each, _ in back]
-    bound = requests.bound(cycle.doors.audit, INVOICE.family, ids)
-    if limit and len(back) > limit and not _released(cycle):
-        why = f"This cycle would take back payments on more than {limit} invoices, so it takes back none."
+    def too_many(self, invoices: Sequence[Settling], bound: Mapping[int, Bound]) -> bool:
+        """Whether so much would be taken back at once that nothing is; told of each then."""
+        limit = self.cycle.tables.policy.brake.updates
+        if not limit or len(invoices) <= limit or self.released:
+            return False
+        why = f"This cycle would take something back on more than {limit} invoices, so it takes back nothing."
         value = f"more than {limit} at once"
-        cycle.record(
-            [_hold(cycle, each, bound[each.connectwise_id], _braked(cycle, each, value, why)) for each, _ in back]
+        self.cycle.record(
+            [self.hold(each, bound[each.connectwise_id], self._braked(each, value, why)) for each in invoices]
         )
-        return
-    again = [each for each, write in back if paying.take_back(cycle, write)]
-    window.taken |= {each.connectwise_id for each in again}
-    _carry(cycle, calls, window, again, runs.standings(cycle.doors.audit, cycle.family, ids))
-    if window.back:
-        # Decided on anew, and still too much: the next cycle goes on.
-        left, window.back = window.back, []
-        cycle.record([_hold(cycle, each, bound[each.connectwise_id], Hold(Reason.UNSETTLED)) for each, _ in left])
+        return True
+
+    def _braked(self, each: Settling, value: str, why: str) -> Hold:
+        family = FAMILY_SHOWN.get(self.cycle.family, self.cycle.family)
+        return Hold(
+            Reason.BRAKE,
+            value,
+            f"Less is settled on {each.reference} in ConnectWise than was written to Xero. {why}",
+            f"Look at `tieout plan {family}`; then release it with `tieout sync {family} --reference {each.reference} "
+            f"--allow-many`, or all of them with `tieout sync {family} --allow-many`.",
+        )
+
+    def refused_before(self, each: Settling, known: Bound, body: str, standing: Standing | None) -> Result | None:
+        """What Xero refused goes out again when something about it changed, when forced, or once a day."""
+        if (
+            standing is None
+            or self.cycle.forced
+            or standing.outcome is not Outcome.REJECTED
+            or standing.body != body
+            or self.cycle.now() - standing.tried_at >= RESEND_AFTER
+        ):
+            return None
+        result = self.hold(each, known, Hold(Reason(standing.reason), standing.value, standing.message))
+        return replace(
+            result, outcome=Outcome.REJECTED, body=body, tried_at=standing.tried_at, copy=each.entry.copy
+        )  # fmt: skip
+
+    # Outcomes
+
+    def _without_document(self, each: Settling) -> Result:
+        """Its invoice is not in Xero: it waits where there is something to write, else it is nobody's business."""
+        currency = each.owed.currency.currency_code
+        if each.amount:
+            hold = Hold(
+                Reason.WAITS_FOR_INVOICE,
+                each.reference,
+                f"{plain(each.amount)} {currency} of {each.reference} is settled, but the invoice is not in Xero "
+                "yet.".replace("  ", " "),
+            )
+            result = self.cycle.hold(each.entry, hold)
+        else:
+            result = self.cycle.result(each.entry, Outcome.UNCHANGED)
+        return replace(result, amount=plain(each.amount), currency=currency, is_open=each.is_open)
+
+    def result(self, each: Settling, known: Bound, outcome: Outcome) -> Result:
+        """How one invoice ended."""
+        result = self.cycle.result(each.entry, outcome, xero_id=known.xero_id, organisation=known.organisation)
+        return replace(result, amount=plain(each.amount), currency=known.currency, is_open=each.is_open)
+
+    def hold(self, each: Settling, known: Bound, hold: Hold) -> Result:
+        """Why one invoice waits."""
+        result = self.cycle.hold(each.entry, hold, organisation=known.organisation)
+        rows = each.own_rows
+        return replace(
+            result, amount=plain(each.amount), currency=known.currency, is_open=each.is_open, xero_id=known.xero_id,
+            xero_url=self.cycle.xero_url(known.organisation, known.xero_id),
+            payment_id=rows[0].id if len(rows) == 1 else None,
+        )  # fmt: skip
 
 
-def _batches(pays: Sequence[Payment]) -> Iterator[list[Payment]]:
-    """At most 50 payments per call; those of one invoice stay together."""
-    batch: list[Payment] = []
-    size = 0
-    for each in pays:
-        if batch and size + len(each.writes) > BATCH:
-            yield batch
-            batch, size = [], 0
-        batch.append(each)
-        size += len(each.writes)
-    if batch:
-        yield batch
-
-
-def _give_up_removed(cycle: Cycle, case: Case) -> None:
-    """Forget payments that a person removed and now wants to have again: new ones take their place."""
-    live = {each.xero_id.lower() for each in case.there.applied}
-    gone = [each.part for each in case.ours if each.xero_id.lower() not in live]
-    if gone:
-        with cycle.doors.audit.transaction(cycle.lease) as connection:
-            settlements.unbind_in(connection, cycle.family, {case.owed.id: gone})
-
-
-def _refused_before(cycle: Cycle, write: Payment, standing: Standing | None) -> Result | None:
-    """What Xero refused goes out again when something about it changed, when forced, or once a day."""
-    if (
-        standing is None
-        or cycle.forced
-        or standing.outcome is not Outcome.REJECTED
-        or standing.body != paying.body_of(cycle, write.writes)
-        or cycle.now() - standing.tried_at >= RESEND_AFTER
-    ):
-        return None
-    hold = Hold(Reason(standing.reason), standing.value, standing.message)
-    result = cycle.hold(write.settling.entry, hold, organisation=standing.organisation)
-    return replace(
-        result, outcome=Outcome.REJECTED, body=standing.body, tried_at=standing.tried_at,
-        amount=plain(to_cents(write.settling.owed.payments)), currency=write.writes[0].currency,
-        is_open=is_open(write.settling.owed), copy=write.settling.entry.copy,
-    )  # fmt: skip
-
-
-# Outcomes
-
-
-def _without_document(cycle: Cycle, each: Settling) -> Result:
-    """Its invoice is not in Xero: it waits where there is something to pay, and is nobody's business where not."""
-    amount = plain(to_cents(each.owed.payments))
-    currency = each.owed.currency.currency_code
-    if not to_cents(each.owed.payments):
-        result = cycle.result(each.entry, Outcome.UNCHANGED)
-        return replace(result, amount=amount, currency=currency, is_open=is_open(each.owed))
-    hold = Hold(
-        Reason.WAITS_FOR_INVOICE,
-        each.reference,
-        f"{amount} {currency} is paid on {each.reference}, which is not in Xero yet.".replace("  ", " "),
-    )
-    result = cycle.hold(each.entry, hold)
-    return replace(result, amount=amount, currency=currency, is_open=is_open(each.owed))
+def _waits_on(standing: Standing | None) -> Iterable[XeroList]:
+    return [XeroList(name) for name in standing.waits_on] if standing is not None else []
 
 
 def _not_connected(bound: Bound) -> Hold:
-    return Hold(
-        Reason.WAITS_FOR_INVOICE,
-        bound.organisation,
-        f"The invoice is in {bound.organisation}, which is not connected any more.",
-    )
+    message = f"The invoice is in {bound.organisation}, which is not connected any more."
+    return Hold(Reason.WAITS_FOR_INVOICE, bound.organisation, message)
 
 
 def _not_in_xero(bound: Bound) -> Hold:
     return Hold(
         Reason.REMOVED_IN_XERO,
         bound.reference,
-        f"{bound.organisation} does not show the invoice {bound.reference} any more, so nothing can be paid on it.",
+        f"{bound.organisation} does not show the invoice {bound.reference} any more, so nothing can be settled on it.",
     )
-
-
-def _result(cycle: Cycle, each: Settling, bound: Bound, outcome: Outcome) -> Result:
-    result = cycle.result(each.entry, outcome, xero_id=bound.xero_id, organisation=bound.organisation)
-    amount = plain(to_cents(each.owed.payments))
-    return replace(result, amount=amount, currency=bound.currency, is_open=is_open(each.owed))
-
-
-def _hold(cycle: Cycle, each: Settling, bound: Bound, hold: Hold) -> Result:
-    result = cycle.hold(each.entry, hold, organisation=bound.organisation)
-    amount = plain(to_cents(each.owed.payments))
-    rows = each.cash
-    return replace(
-        result, amount=amount, currency=bound.currency, is_open=is_open(each.owed), xero_id=bound.xero_id,
-        xero_url=cycle.xero_url(bound.organisation, bound.xero_id),
-        payment_id=rows[0].id if len(rows) == 1 else None,
-    )  # fmt: skip

@@ -30,5 +30,7 @@ CREDIT_NOTE = Kind(
     "credit_notes", "credit note", "credit memo", "ACCRECCREDIT", "CreditNotes", "CreditNoteID", "CreditNoteNumber",
     linked=False, due=False,
 )  # fmt: skip
+FAMILY_SHOWN = {"allocations": "credit_notes"}
+"""The family that people know, of records that are kept apart: allocations belong to credit notes."""
 KINDS = {kind.family: kind for kind in (INVOICE, CREDIT_NOTE)}
 """The kind of document that each family posts."""

@@ -1,4 +1,4 @@
-"""Extract, decide and load for payments: thin tasks over the clients and the pure decision.
+"""Decide and load for payments: thin tasks over the clients and the pure decision.
 
 A payment has no number that Xero keeps unique, and the same call sent twice pays twice (xero.md, trap 5). So the rule
 for doubt is stricter than for documents: what was sent and not answered is sent again only as the same bytes under
@@ -7,8 +7,7 @@ the same key; after that key's life the invoice itself tells whether the payment
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,172 +15,25 @@ from typing import Any
 import simplejson
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from blocks.audit import requests, runs, settlements
 from blocks.audit.requests import Occupied, StoredRequest
 from blocks.audit.runs import Result
-from blocks.connectwise.client import Page
 from blocks.failures import LimitReached
 from blocks.xero.client import KEY_LASTS, BatchRefused, Element, FateUnknown
-from mappings.connectwise import Owed, PaymentRow, describe, read_json
 from mappings.kinds import INVOICE
-from mappings.money import plain, to_cents, total
+from mappings.money import plain, total
 from mappings.outcomes import Hold, Outcome, Reason
 from mappings.payments import Case, Pay, Paying, Unpay, decide_payments, part_of
 from mappings.receivables import Receivable
-from tasks.cycle import Cycle, Entry
-from tasks.invoices import Reading
+from tasks.cycle import Cycle
 from tasks.policies import RETRIES, RETRY_DELAYS, batch_name, load_key, worth_a_retry
 from tasks.posting import limit_hold, sent
+from tasks.settlements import Settling
 
 Write = Pay | Unpay
 Request = StoredRequest[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Settling:
-    """One invoice on its way through a cycle of what settles it: its figures, and its rows once they are read."""
-
-    owed: Owed
-    header: Mapping[str, Any]
-    rows: tuple[PaymentRow, ...] = ()
-    raw_rows: Sequence[Mapping[str, Any]] = ()
-
-    @property
-    def connectwise_id(self) -> int:
-        """The invoice's id."""
-        return self.owed.id
-
-    @property
-    def reference(self) -> str:
-        """The invoice's number."""
-        return self.owed.invoice_number
-
-    @property
-    def cash(self) -> tuple[PaymentRow, ...]:
-        """What was paid in money."""
-        return tuple(row for row in self.rows if row.credit is None)
-
-    @property
-    def entry(self) -> Entry:
-        """The record as the cycle keeps it: with its rows for as long as it waits."""
-        raw = {"header": self.header, "rows": self.raw_rows}
-        return Entry(self.owed.id, self.owed.invoice_number, raw, seen=seen_of(self.owed))
-
-
-def seen_of(owed: Owed) -> str:
-    """What of an invoice decides whether its payments have to be read: how much was paid on it."""
-    return plain(to_cents(owed.payments))
-
-
-def is_open(owed: Owed) -> bool:
-    """Whether anything of it is due."""
-    return to_cents(owed.balance) != 0
-
-
-def owed_of(raw: dict[str, Any]) -> Settling | tuple[Entry, Hold]:
-    """A raw header; with the reason where it cannot be read."""
-    try:
-        return Settling(Owed.model_validate(raw), raw)
-    except ValidationError as error:
-        number, reference = describe(raw)
-        own = number or -zlib.crc32(simplejson.dumps(raw, use_decimal=True, sort_keys=True).encode())
-        return Entry(own, reference, {"header": raw}), _unreadable(reference, error)
-
-
-def with_rows(each: Settling, raw: Sequence[dict[str, Any]]) -> Settling | tuple[Entry, Hold]:
-    """The same invoice with its rows; with the reason where one cannot be read, or they do not make the header."""
-    try:
-        rows = tuple(PaymentRow.model_validate(row) for row in raw)
-    except ValidationError as error:
-        return replace(each, raw_rows=raw).entry, _unreadable(each.reference, error)
-    whole = replace(each, rows=rows, raw_rows=raw)
-    made = total(row.amount for row in whole.cash)
-    if to_cents(made) != to_cents(each.owed.payments):
-        return whole.entry, Hold(
-            Reason.LINES_INCOMPLETE,
-            plain(made),
-            f"ConnectWise says on {each.reference} that {plain(each.owed.payments)} was paid, but its payments make "
-            f"{plain(made)}.",
-            "Open the payments of the invoice in ConnectWise; the next cycle reads them again.",
-        )
-    return whole
-
-
-def recalled(copy: str) -> Settling | tuple[Entry, Hold]:
-    """A waiting invoice from its stored copy; one that was kept without its rows has none."""
-    raw = read_json(copy)
-    found = owed_of(raw["header"])
-    return found if isinstance(found, tuple) or "rows" not in raw else with_rows(found, raw["rows"])
-
-
-def _unreadable(number: str, error: ValidationError) -> Hold:
-    first = error.errors(include_url=False)[0]
-    where = "/".join(str(part) for part in first["loc"])
-    return Hold(
-        Reason.UNREADABLE_RECORD,
-        where,
-        f"The payments of invoice {number or '(without a number)'}: {where} cannot be read ({first['msg']}).",
-        f"Correct {where} in ConnectWise.",
-    )
-
-
-# Extract
-
-
-class Detailing:
-    """Invoices whose payments are read."""
-
-    verb = "read payments of"
-
-    def __init__(self, cycle: Cycle, invoices: Sequence[Settling]) -> None:
-        self.cycle = cycle
-        self.invoices = invoices
-        self.references = [each.reference for each in invoices]
-
-
-@task(
-    task_run_name=batch_name,
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAYS,
-    retry_condition_fn=worth_a_retry,
-)
-def extract_owed(batch: Reading) -> Page:
-    """The next page of invoices with how they are settled, raw."""
-    return batch.pages.fetch()
-
-
-@task(
-    task_run_name=batch_name,
-    cache_policy=NO_CACHE,
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAYS,
-    retry_condition_fn=worth_a_retry,
-)
-def extract_payments(batch: Detailing) -> list[Settling | tuple[Entry, Hold]]:
-    """The same invoices with their payments. Where these do not make the header, it changed meanwhile: once more."""
-    client = batch.cycle.doors.connectwise
-    rows = client.payments_of([each.connectwise_id for each in batch.invoices])
-    found = [with_rows(each, rows[each.connectwise_id]) for each in batch.invoices]
-    moved = [
-        each
-        for each, outcome in zip(batch.invoices, found, strict=True)
-        if isinstance(outcome, tuple) and outcome[1].reason is Reason.LINES_INCOMPLETE
-    ]
-    if not moved:
-        return found
-    ids = [each.connectwise_id for each in moved]
-    again = {each["id"]: owed_of(each) for each in client.owed_by_id(ids)}
-    rows = client.payments_of(ids)
-    renewed = {
-        number: with_rows(header, rows[number])
-        for number, header in again.items()
-        if not isinstance(header, tuple) and number in rows
-    }
-    return [renewed.get(each.connectwise_id, outcome) for each, outcome in zip(batch.invoices, found, strict=True)]
 
 
 # Decide
@@ -500,14 +352,14 @@ def _paid(cycle: Cycle, each: Payment, xero_id: str) -> Result:
     used = tuple(dict.fromkeys(row for write in each.writes if isinstance(write, Pay) for row in write.rows_used))
     return replace(
         result, amount=each.amount, currency=each.writes[0].currency, rows_used=used,
-        is_open=is_open(each.settling.owed), payment_id=None, value=xero_id,
+        is_open=each.settling.is_open, payment_id=None, value=xero_id,
     )  # fmt: skip
 
 
 def _result(cycle: Cycle, settling: Settling, write: Write, hold: Hold) -> Result:
     result = cycle.hold(settling.entry, hold, organisation=write.organisation)
-    amount = plain(to_cents(settling.owed.payments))
-    return replace(result, amount=amount, currency=write.currency, is_open=is_open(settling.owed))
+    amount = plain(settling.amount)
+    return replace(result, amount=amount, currency=write.currency, is_open=settling.is_open)
 
 
 def _rejected(cycle: Cycle, each: Payment, words: str) -> Result:
