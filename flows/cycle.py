@@ -32,6 +32,7 @@ from flows.sifting import by_header, posted_elsewhere, sift
 from flows.sweeping import Listed, Steps
 from mappings.connectwise import SourceInvoice
 from mappings.invoices import organisation_of
+from mappings.kinds import CREDIT_NOTE
 from mappings.outcomes import WAITING, Hold, Outcome, Reason, XeroList
 from mappings.plans import Adopt, Create, Unchanged
 from mappings.related import for_mapping, for_routing
@@ -124,6 +125,8 @@ def run_cycle(cycle: Cycle, calls: Calls, selection: Selection) -> None:
     began: datetime | None = None
     for number, (headers, at, last_page) in enumerate(_pages(cycle, calls, selection, named, seen)):
         began = began or at
+        if cycle.kind is CREDIT_NOTE:
+            cycle.credited += [raw for raw in headers if raw.get("credits") or cycle.named]
         sifted = sift(cycle, headers, selection.forced, listed)
         highest = max((time for time in (highest, sifted.newest) if time is not None), default=None)
         few = number == 0 and last_page and len(sifted.todo) <= ONE_BY_ONE
@@ -202,14 +205,16 @@ def _pages(
     if selection.named:
         yield named, None, True
         return
+    # What credit memos are applied to is read along with them.
+    settled = cycle.kind is CREDIT_NOTE
     if selection.special or seen.position is None:
         start = selection.since or cycle.start_date
         cycle.say(f"reading {cycle.family} dated {start} or later")
-        pages, label = client.invoices_dated_from(start), f"from {start}"
+        pages, label = client.invoices_dated_from(start, settled=settled), f"from {start}"
     else:
         since = seen.position - OVERLAP
         cycle.say(f"reading {cycle.family} changed since {since:%Y-%m-%d %H:%M:%S} UTC")
-        pages, label = client.invoices_changed_since(since), f"since {since:%Y-%m-%d %H-%M}"
+        pages, label = client.invoices_changed_since(since, settled), f"since {since:%Y-%m-%d %H-%M}"
     while not pages.done:
         page = calls.one(extract_invoices, Reading(cycle.family, pages, [label]))
         yield page.records, page.at, pages.done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -25,6 +26,7 @@ from blocks.audit.leases import HeldLease, LeaseTaken, hold
 from blocks.doors import Doors, block_name, load_mail
 from blocks.failures import CannotGoOn, NotConfigured
 from blocks.watermarks import Watermark
+from flows.allocating import Allocations
 from flows.approval import approved_now, is_first, may_be_asked_for
 from flows.cycle import Selection, run_cycle
 from flows.paying import Payments
@@ -106,9 +108,21 @@ def run_name(family: str, form: SyncForm | Mapping[str, Any] | None, at: datetim
     return f"{mode}{family} {at:%Y-%m-%d %H:%M}"
 
 
+def _credit_notes(cycle: Cycle, calls: Calls, selection: Selection) -> None:
+    """A cycle of credit notes: the documents, then what they are applied to."""
+    run_cycle(cycle, calls, selection)
+    if not any(cycle.tables.policy.decisions(name).sales.allocate_credits for name in cycle.doors.tenants):
+        return
+    applied = replace(cycle, family="allocations", counts=Counter(), dealt_with=set(), settled={}, entries={})
+    try:
+        Allocations(applied, calls, selection, cycle.credited).run()
+    finally:
+        cycle.counts += applied.counts
+
+
 STEPS: Mapping[str, Callable[[Cycle, Calls, Selection], None]] = {
     "invoices": run_cycle,
-    "credit_notes": run_cycle,
+    "credit_notes": _credit_notes,
     "payments": lambda cycle, calls, selection: Payments(cycle, calls, selection).run(),
 }
 """What a cycle of each family does."""

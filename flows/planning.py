@@ -14,7 +14,9 @@ from blocks.audit.runs import Result, is_exception
 from blocks.failures import NotConfigured
 from blocks.xero.client import LOOK_UP
 from flows.updates import is_old
+from mappings.allocations import Allocate, Allocating, Unallocate
 from mappings.connectwise import read_json
+from mappings.kinds import FAMILY_SHOWN
 from mappings.merging import FieldChange
 from mappings.money import ZERO, plain
 from mappings.outcomes import Outcome
@@ -27,9 +29,12 @@ from mappings.xero import write_json
 from tasks.cycle import Cycle
 
 Written = Create | Update | Remove
-Write = Written | Pay | Unpay
+Write = Written | Pay | Unpay | Allocate | Unallocate
+PART = (Pay, Unpay, Allocate, Unallocate)
+"""Writes of a part of what settles an invoice: they name themselves what other writes say of a document."""
 ACTIONS: dict[type[Write], str] = {
-    Create: "create", Update: "update", Remove: "delete", Pay: "pay", Unpay: "unpay",
+    Create: "create", Update: "update", Remove: "delete", Pay: "pay", Unpay: "unpay", Allocate: "allocate",
+    Unallocate: "unallocate",
 }  # fmt: skip
 """What the plan calls each kind of write."""
 
@@ -46,7 +51,7 @@ def plan_of(cycles: Sequence[Cycle]) -> dict[str, Any]:
         "writes": [*_contacts(writes), *map(write_of, writes)],
         "holds": [_hold(result) for result in told if is_exception(result)],
         "unchanged": sum(1 for result in told if result.outcome is Outcome.UNCHANGED)
-        + sum(1 for cycle in cycles for each in cycle.planned if not isinstance(each, (*ACTIONS, Paying))),
+        + sum(1 for cycle in cycles for each in cycle.planned if not isinstance(each, (*ACTIONS, Paying, Allocating))),
         "accounts": _accounts(writes),
         "calls": _calls(writes),
         "braked": [each.document.reference for cycle in cycles for each in _braked(cycle)],
@@ -60,6 +65,8 @@ def writes_in(cycle: Cycle) -> list[Write]:
     for each in cycle.planned:
         if isinstance(each, Paying):
             writes += [*each.unpays, *each.pays]
+        elif isinstance(each, Allocating):
+            writes += [*each.unallocates, *each.allocates]
         elif isinstance(each, (Create, Update, Remove)):
             writes.append(each)
     return writes
@@ -67,7 +74,7 @@ def writes_in(cycle: Cycle) -> list[Write]:
 
 def _key(each: Write) -> tuple[int, str]:
     """The record and the part of it that a write is of."""
-    one = each if isinstance(each, (Pay, Unpay)) else each.document
+    one = each if isinstance(each, PART) else each.document
     return one.connectwise_id, one.part
 
 
@@ -112,9 +119,9 @@ def compare_plans(approved: Approved, rehearsal: Cycle) -> None:
         )
 
 
-def digest_of(action: Adopt | Create | Pay | Remove | Settled | Unpay | Update) -> str:
+def digest_of(action: Adopt | Settled | Write) -> str:
     """Names a write and what it stands on: the record as mapped, and the document in Xero as it was then."""
-    if isinstance(action, (Create, Pay, Remove, Unpay, Update)):
+    if not isinstance(action, (Adopt, Settled)):
         return write_of(action)["basis"]  # type: ignore[no-any-return]  # always text
     return ""
 
@@ -133,8 +140,8 @@ def _moved(each: Write) -> Iterable[tuple[str, Decimal, Decimal]]:
     """The account, net and tax of what a write moves, line by line."""
     if isinstance(each, Pay):
         return [(each.account_code, each.amount, ZERO)]
-    if isinstance(each, Unpay):
-        # Which account it went to is not kept; what is paid instead says its own.
+    if isinstance(each, (Unpay, Allocate, Unallocate)):
+        # An allocation moves nothing between accounts; and which account a payment went to is not kept.
         return []
     if isinstance(each, Update):
         return each.merged.moved
@@ -159,13 +166,13 @@ def _accounts(writes: Sequence[Write]) -> list[dict[str, str]]:
 
 
 def _organisation(each: Write) -> str:
-    return each.organisation if isinstance(each, (Pay, Unpay)) else each.document.organisation
+    return each.organisation if isinstance(each, PART) else each.document.organisation
 
 
 def _calls(writes: Sequence[Write]) -> list[dict[str, Any]]:
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for each in writes:
-        counts[_organisation(each)][not isinstance(each, (Create, Pay))] += 1
+        counts[_organisation(each)][not isinstance(each, (Create, Pay, Allocate))] += 1
     return [
         {
             "organisation": organisation,
@@ -208,8 +215,8 @@ def write_of(each: Write) -> dict[str, Any]:
 
     `basis` names what it stands on: it changes when either side has moved.
     """
-    if isinstance(each, (Pay, Unpay)):
-        return _payment(each)
+    if isinstance(each, PART):
+        return _part(each)
     document = each.document
     kept: list[dict[str, Any]] = []
     if isinstance(each, Update):
@@ -242,23 +249,30 @@ def write_of(each: Write) -> dict[str, Any]:
     }
 
 
-def _payment(each: Pay | Unpay) -> dict[str, Any]:
-    """One payment that is to be made, or taken back; `payment_id` is ConnectWise's row."""
-    if isinstance(each, Pay):
+def _part(each: Pay | Unpay | Allocate | Unallocate) -> dict[str, Any]:
+    """One payment or allocation that is to be made, or taken back; `payment_id` is ConnectWise's row."""
+    row: int | None = None
+    xero_id: str | None = None
+    if isinstance(each, (Pay, Allocate)):
         fields = [{"name": name, "from": None, "to": _shown(value)} for name, value in each.body().items()]
-        amount, xero_id, row = each.amount, None, each.row
-    else:
+        amount, row = each.amount, each.row if isinstance(each, Pay) else None
+    elif isinstance(each, Unpay):
         fields = [{"name": "Status", "from": "AUTHORISED", "to": "DELETED"}]
         amount, xero_id, row = each.written.amount, each.written.xero_id, each.written.row
+    else:
+        fields = [{"name": "Amount", "from": plain(each.amount), "to": None}]
+        amount, xero_id = each.amount, each.allocation_id
+    if isinstance(each, (Allocate, Unallocate)):
+        fields.insert(0, {"name": "CreditNoteNumber", "from": None, "to": each.credit_number})
     return {
-        "family": each.family,
+        "family": FAMILY_SHOWN.get(each.family, each.family),
         "organisation": each.organisation,
         "reference": each.reference,
         "connectwise_id": each.connectwise_id,
         "receipt": each.part,
         "payment_id": row,
         "action": ACTIONS[type(each)],
-        "document": "payment",
+        "document": "payment" if isinstance(each, (Pay, Unpay)) else "allocation",
         "xero_id": xero_id,
         "total": plain(amount),
         "currency": each.currency,

@@ -64,6 +64,7 @@ class Settlement(ABC):
 
     side: ClassVar[Side]
     what: ClassVar[str]
+    has_watermark: ClassVar[bool] = True
 
     def __init__(self, cycle: Cycle, calls: Calls, selection: Selection) -> None:
         self.cycle = cycle
@@ -85,8 +86,11 @@ class Settlement(ABC):
         seen = watermark_rows.read(self.audit, cycle.family)
         if selection.named:
             self.look_at(named, forced=True)
+            if self.side == "credits":
+                # A credit memo was named, perhaps: what it is applied to, and waits for it, is taken up.
+                self._take_up_waiting()
         else:
-            for pages, label, counts in self._lists(seen.position):
+            for pages, label, counts in self.lists(seen.position):
                 while not pages.done:
                     page = self.calls.one(extract_owed, Reading(self.what, pages, [label]))
                     if counts:
@@ -99,7 +103,7 @@ class Settlement(ABC):
         self.take_back()
         fail_where_unreachable(cycle)
         check_counts(cycle)
-        if cycle.writing and not selection.special:
+        if cycle.writing and not selection.special and self.has_watermark:
             move_watermark(cycle, seen, self.highest, self.began)
 
     # What money and credit memos do each in their way
@@ -151,7 +155,7 @@ class Settlement(ABC):
             ids += [record["id"] for record in shown]
         return client.owed_by_id(list(dict.fromkeys(ids))) if ids else []
 
-    def _lists(self, position: datetime | None) -> Iterator[tuple[Pages, str, bool]]:
+    def lists(self, position: datetime | None) -> Iterator[tuple[Pages, str, bool]]:
         """The lists of a cycle, each with its name and whether it is the one of what changed."""
         cycle, client = self.cycle, self.cycle.doors.connectwise
         if self.selection.special or position is None:

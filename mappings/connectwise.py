@@ -326,9 +326,10 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def fields_of(record: type[ConnectWiseRecord]) -> str:
-    """The `fields` parameter for one list: exactly what the record type reads, in ConnectWise's names."""
-    return ",".join((field.alias or to_camel(name)).split("/")[0] for name, field in record.model_fields.items())
+def fields_of(*records: type[ConnectWiseRecord]) -> str:
+    """The `fields` parameter for one list: exactly what the record types read, in ConnectWise's names."""
+    fields = (one for record in records for one in record.model_fields.items())
+    return ",".join(dict.fromkeys((field.alias or to_camel(name)).split("/")[0] for name, field in fields))
 
 
 _MAY_HOLD_HALVES = re.compile(rb"\\u[dD]|\xed[\xa0-\xbf]")

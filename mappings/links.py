@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 OPEN_RECORD = "/v4_6_release/services/system_io/router/openrecord.rails"
-RECORD_TYPES = {"credit_notes": "InvoiceFV", "payments": "InvoiceFV", "invoices": "InvoiceFV"}
+RECORD_TYPES = dict.fromkeys(("allocations", "credit_notes", "payments", "invoices"), "InvoiceFV")
 """What ConnectWise calls the records of each family. The last of those that share a type is the one whose documents
 carry our link in Xero."""
 
@@ -50,6 +50,7 @@ XERO_PAGES = {
     "invoices": "/app/{code}/invoicing/view/{id}",
     # A payment is looked at on the invoice that it pays.
     "payments": "/app/{code}/invoicing/view/{id}",
+    "allocations": "/app/{code}/invoicing/view/{id}",
     "credit_notes": "/organisationlogin/default.aspx?shortcode={code}"
     "&redirecturl=/AccountsPayable/ViewCreditNote.aspx?creditNoteID={id}",
 }

@@ -64,6 +64,7 @@ class Reason(StrEnum):
     PAYMENT_LOWERED = "payment_lowered"
     OVERPAYMENT = "overpayment"
     RECONCILED_IN_XERO = "reconciled_in_xero"
+    CANNOT_ALLOCATE = "cannot_allocate"
     AUTHORISED_IN_XERO = "authorised_in_xero"
     EDITED_IN_XERO = "edited_in_xero"
     REMOVED_IN_XERO = "removed_in_xero"
@@ -208,6 +209,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.RECONCILED_IN_XERO: Explanation(
         "The payment is reconciled, or part of a batch, in Xero; such payments are never removed.",
         "Undo the reconciliation in Xero and remove the payment there, or correct it in ConnectWise.",
+    ),
+    Reason.CANNOT_ALLOCATE: Explanation(
+        "The credit note and the invoice are of different contacts, currencies or organisations in Xero.",
+        "Make the two alike, or apply the credit to another invoice in ConnectWise.",
     ),
     Reason.AUTHORISED_IN_XERO: Explanation(
         "The record changed in ConnectWise after its document was approved in Xero; policy says to leave that alone.",

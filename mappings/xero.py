@@ -539,6 +539,19 @@ class Found:
             Decimal(str(given.get("Amount") or 0)), write_json(given),
         )  # fmt: skip
 
+    @classmethod
+    def of_allocation(cls, given: Mapping[str, Any]) -> Found:
+        """From an element of `/Allocations`; its number is the invoice's id.
+
+        An answer to a write shows no id of the allocation (xero.md, section 9): one is made up of the invoice's.
+        """
+        invoice = (given.get("Invoice") or {}).get("InvoiceID") or ""
+        refused = given.get("ValidationErrors") or given.get("StatusAttributeString") == "ERROR"
+        return cls(
+            "" if refused else given.get("AllocationID") or f"on {invoice}", "ALLOCATION", invoice, "", "", "", "", "",
+            parse_date(given.get("Date")), Decimal(str(given.get("Amount") or 0)), write_json(given),
+        )  # fmt: skip
+
     @property
     def reference(self) -> str:
         """Its Reference."""

@@ -17,6 +17,7 @@ from blocks.audit.leases import HeldLease
 from blocks.audit.runs import Result, Standing
 from blocks.doors import Doors
 from blocks.failures import LimitReached, Unreachable
+from mappings.allocations import Allocating
 from mappings.connectwise import Invoice, SourceInvoice
 from mappings.kinds import KINDS, Kind
 from mappings.links import xero_link
@@ -76,7 +77,8 @@ class Cycle:
 
     `planned`, `told`, `dealt_with` and `linked` are what a dry run (mode "plan") collects instead of writing.
     `settled` are the outcomes of records that this cycle settled out of an earlier one's requests; `closed` the
-    organisations whose part of the cycle is over, and why; `gathered` the new documents that do not fill a call yet.
+    organisations whose part of the cycle is over, and why; `gathered` the new documents that do not fill a call yet;
+    `credited` the headers of invoices that a cycle of credit notes came upon and that have credits.
 
     What a person allows: `take` and `recreate` for records that she `named`, or that were held before; `allow_many`
     releases the brake, and so does an approved plan (`approved`: the digest of each write that may go out, by record
@@ -102,7 +104,8 @@ class Cycle:
     say: Callable[[str], None] = logging.getLogger(__name__).info
     progress: Callable[[int, int], None] = lambda _done, _known: None
     counts: Counter[str] = field(default_factory=Counter)
-    planned: list[Create | Adopt | Update | Settled | Remove | Paying] = field(default_factory=list)
+    planned: list[Create | Adopt | Update | Settled | Remove | Paying | Allocating] = field(default_factory=list)
+    credited: list[dict[str, Any]] = field(default_factory=list)
     gathered: list[tuple[Entry, Create]] = field(default_factory=list)
     pending: list[tuple[Entry, Update]] = field(default_factory=list)
     braked: bool = False

@@ -23,15 +23,21 @@ from blocks.audit.contacts import remember_in
 from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.runs import CHUNK
 from blocks.audit.tables import BINDINGS, FOUND_DOCUMENTS, REQUEST_ROWS, REQUESTS
+from mappings import allocations, payments
+from mappings.allocations import Allocate, Unallocate
 from mappings.merging import LastWrite
-from mappings.payments import Pay, Unpay, read_write
+from mappings.payments import Pay, Unpay
 from mappings.plans import Bound
 from mappings.posted import line_ids
 from mappings.xero import Document, Found, NewContact
 
-Carried = TypeVar("Carried", Document, NewContact, Pay | Unpay)
+Carried = TypeVar("Carried", Document, NewContact, Pay | Unpay, Allocate | Unallocate)
 """What a request can carry."""
-READERS: dict[str, Callable[[str], Any]] = {NewContact.family: NewContact.from_text, Pay.family: read_write}
+READERS: dict[str, Callable[[str], Any]] = {
+    NewContact.family: NewContact.from_text,
+    payments.FAMILY: payments.read_write,
+    allocations.FAMILY: allocations.read_write,
+}
 """Families whose requests carry something else than documents."""
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.tables import EXCEPTIONS, OUTCOMES, RECORDS, RUNS
+from mappings.kinds import FAMILY_SHOWN
 from mappings.outcomes import EXPLANATIONS, MISSING, SAID_OF_POSTED, WAITING, Outcome, Reason
 
 CHUNK = 400
@@ -333,12 +334,14 @@ def open_exceptions(audit: Audit, families: Sequence[str] = ()) -> list[dict[str
     """All open exceptions in the shape of contract section 5, oldest first."""
     query = select(EXCEPTIONS).where(EXCEPTIONS.c.resolved_at.is_(None))
     if families:
-        query = query.where(EXCEPTIONS.c.family.in_(families))
+        # Under the name of the family that people know.
+        kept_apart = [family for family, shown in FAMILY_SHOWN.items() if shown in families]
+        query = query.where(EXCEPTIONS.c.family.in_([*families, *kept_apart]))
     with audit.reading() as connection:
         rows = connection.execute(query.order_by(EXCEPTIONS.c.since, EXCEPTIONS.c.id)).all()
     return [
         {
-            "family": row.family,
+            "family": FAMILY_SHOWN.get(row.family, row.family),
             "organisation": row.organisation,
             "reference": row.reference,
             "connectwise_id": row.connectwise_id or None,

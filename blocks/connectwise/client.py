@@ -181,15 +181,23 @@ class ConnectWiseClient:
         """How many calls were made so far, retries included."""
         return self._wire.calls
 
-    def invoices_changed_since(self, since: datetime) -> Pages:
-        """Invoices with `lastUpdated` at or after `since` (whole seconds, UTC), in the order of their ids."""
-        return self._pages("/finance/invoices", f"lastUpdated>=[{_time(since)}]", fields_of(Invoice))
+    def invoices_changed_since(self, since: datetime, settled: bool = False) -> Pages:
+        """Invoices with `lastUpdated` at or after `since` (whole seconds, UTC), in the order of their ids.
 
-    def invoices_dated_from(self, start: date, end: date | None = None) -> Pages:
-        """Invoices whose business date is `start` or later (up to and including `end`): the first read of all."""
+        `settled`: with how they are settled.
+        """
+        fields = fields_of(Invoice, Owed) if settled else fields_of(Invoice)
+        return self._pages("/finance/invoices", f"lastUpdated>=[{_time(since)}]", fields)
+
+    def invoices_dated_from(self, start: date, end: date | None = None, settled: bool = False) -> Pages:
+        """Invoices whose business date is `start` or later (up to and including `end`): the first read of all.
+
+        `settled`: with how they are settled.
+        """
+        fields = fields_of(Invoice, Owed) if settled else fields_of(Invoice)
         # ConnectWise writes a business date as midnight; one that has a time of day belongs to its day all the same.
         until = f" and date<[{end + timedelta(days=1)}T00:00:00Z]" if end else ""
-        return self._pages("/finance/invoices", f"date>=[{start}T00:00:00Z]{until}", fields_of(Invoice))
+        return self._pages("/finance/invoices", f"date>=[{start}T00:00:00Z]{until}", fields)
 
     def invoices_by_id(self, ids: Sequence[int]) -> list[Raw]:
         """The invoices with these ids; those that are gone (or hidden) are missing from the answer."""

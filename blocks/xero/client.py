@@ -29,7 +29,7 @@ KEY_LASTS = timedelta(minutes=5)
 
 UNTOLD_DAY = 3600.0
 """How long the day's limit is taken to last when the answer does not say."""
-READERS = {"Contacts": Found.of_contact, "Payments": Found.of_payment}
+READERS = {"Allocations": Found.of_allocation, "Contacts": Found.of_contact, "Payments": Found.of_payment}
 """How the elements of a collection are read that holds no documents."""
 LONGEST_CONDITION = 1800
 """Characters of an encoded condition: with the rest of its address below the 2,000 that every server takes."""
@@ -239,8 +239,12 @@ class XeroClient:
         if answer.verdict is not Verdict.GOOD or answer.given is None:
             raise FateUnknown(f"Xero answered {answer}")
         try:
-            # "Payments/{id}" answers with Payments as well.
-            collection = path.partition("?")[0].partition("/")[0]
+            if method == "DELETE":
+                # What is answered to that is not the collection (xero.md, section 9), and says no more than that.
+                return []
+            # "Payments/{id}" answers with Payments, "CreditNotes/{id}/Allocations" with Allocations.
+            route = path.partition("?")[0]
+            collection = "Allocations" if route.endswith("/Allocations") else route.partition("/")[0]
             read = READERS.get(collection, Found.parse)
             elements = [_element(element, read) for element in _elements(answer.given, collection)]
         except Unreachable as error:
