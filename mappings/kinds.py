@@ -32,5 +32,12 @@ CREDIT_NOTE = Kind(
 )  # fmt: skip
 FAMILY_SHOWN = {"allocations": "credit_notes"}
 """The family that people know, of records that are kept apart: allocations belong to credit notes."""
+
+
+def kept_as(family: str) -> tuple[str, ...]:
+    """The names under which the records of a family are kept: its own, and those of what belongs to it."""
+    return (family, *(kept for kept, shown in FAMILY_SHOWN.items() if shown == family))
+
+
 KINDS = {kind.family: kind for kind in (INVOICE, CREDIT_NOTE)}
 """The kind of document that each family posts."""

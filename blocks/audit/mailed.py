@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select, update
 from blocks.audit.database import Audit, Held
 from blocks.audit.runs import CHUNK
 from blocks.audit.tables import EXCEPTIONS, OUTCOMES
+from mappings.kinds import kept_as
 from mappings.notices import Case, Notice
 
 
@@ -24,7 +25,7 @@ def cases(audit: Audit, family: str) -> list[Case]:
         rows = connection.execute(
             select(EXCEPTIONS)
             .where(
-                EXCEPTIONS.c.family == family,
+                EXCEPTIONS.c.family.in_(kept_as(family)),
                 or_(
                     EXCEPTIONS.c.resolved_at.is_(None),
                     EXCEPTIONS.c.mailed_at.is_not(None) & EXCEPTIONS.c.resolved_mailed_at.is_(None),
@@ -80,7 +81,7 @@ def _endings(connection: Connection, family: str, ids: Sequence[int]) -> dict[tu
     for start in range(0, len(ids), CHUNK):
         last = (
             select(func.max(OUTCOMES.c.id))
-            .where(OUTCOMES.c.family == family, OUTCOMES.c.connectwise_id.in_(ids[start : start + CHUNK]))
+            .where(OUTCOMES.c.family.in_(kept_as(family)), OUTCOMES.c.connectwise_id.in_(ids[start : start + CHUNK]))
             .group_by(OUTCOMES.c.connectwise_id, OUTCOMES.c.part)
         )
         for row in connection.execute(

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.tables import EXCEPTIONS, OUTCOMES, RECORDS, RUNS
-from mappings.kinds import FAMILY_SHOWN
+from mappings.kinds import FAMILY_SHOWN, kept_as
 from mappings.outcomes import EXPLANATIONS, MISSING, SAID_OF_POSTED, WAITING, Outcome, Reason
 
 CHUNK = 400
@@ -334,9 +334,7 @@ def open_exceptions(audit: Audit, families: Sequence[str] = ()) -> list[dict[str
     """All open exceptions in the shape of contract section 5, oldest first."""
     query = select(EXCEPTIONS).where(EXCEPTIONS.c.resolved_at.is_(None))
     if families:
-        # Under the name of the family that people know.
-        kept_apart = [family for family, shown in FAMILY_SHOWN.items() if shown in families]
-        query = query.where(EXCEPTIONS.c.family.in_([*families, *kept_apart]))
+        query = query.where(EXCEPTIONS.c.family.in_([name for family in families for name in kept_as(family)]))
     with audit.reading() as connection:
         rows = connection.execute(query.order_by(EXCEPTIONS.c.since, EXCEPTIONS.c.id)).all()
     return [
