@@ -31,6 +31,7 @@ from tests.benchmarks.client import Cost, Task
 from tests.benchmarks.first_load import SLOW as SLOW_ANSWERS
 from tests.benchmarks.first_load import Load, Loaded
 from tests.benchmarks.mapping import CHUNK, Speed, Work
+from tests.benchmarks.payments import Paid
 from tests.benchmarks.world import Size
 
 KINDS = {"bare": "bare loop", "dlt": "dlt", "plain": "ours, plain calls", "prefect": "ours, Prefect flow"}
@@ -111,6 +112,7 @@ def main(arguments: list[str]) -> int:
         if asked.limits:
             limits = _under_limits(folder, console)
     loads = _first_loads(asked.first_load, console) if asked.first_load else {}
+    paid = _paid(asked.payments, console) if asked.payments else None
     medians = {case: _median(all_of) for case, all_of in found.items()}
     if medians or limits:
         _print(console, medians, {case: len(all_of) for case, all_of in found.items()}, limits)
@@ -118,11 +120,14 @@ def main(arguments: list[str]) -> int:
         _print_bars(console, medians)
     if loads:
         _print_first_loads(console, loads)
+    if paid:
+        _print_paid(console, paid)
     if speeds:
         _print_mapping(console, speeds)
     if asked.json:
         told = _as_json(medians, found, limits) | {
             "first_load": [asdict(load) | asdict(loads[load]) for load in loads],
+            "payments": asdict(paid) if paid else None,
             "mapping": [asdict(work) | asdict(speeds[work]) for work in speeds],
         }
         Path(asked.json).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
@@ -139,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--first-load", type=int, default=50_000, help="how many in a first load under limits; 0 leaves that out"
     )
+    parser.add_argument("--payments", type=int, default=5_000, help="how many invoices are paid; 0 leaves that out")
     parser.add_argument("--limits", action="store_true", help="also 5,000 under 60 calls a minute (takes minutes)")
     parser.add_argument("--dlt", action="store_true", help="also dlt, installed from PyPI into a folder of its own")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each case; the table shows medians")
@@ -283,6 +289,11 @@ def _first_loads(invoices: int, console: Console) -> dict[Load, Loaded]:
         _say(console, f"first load of {invoices:,} invoices under limits{', killed in the middle' * load.killed}")
         loads[load] = processes.loaded(load)
     return loads
+
+
+def _paid(payments: int, console: Console) -> Paid:
+    _say(console, f"{payments:,} payments on as many invoices")
+    return processes.paid(payments)
 
 
 def _mapping_alone(records: int, console: Console) -> dict[Work, Speed]:
@@ -452,6 +463,16 @@ def _print_first_loads(console: Console, loads: dict[Load, Loaded]) -> None:
                 f"{seen.seconds / seen.floor:.2f}). {seen.tasks} tasks, {seen.cpu:.0f} s CPU in the client."
             )
     console.print("One run each, plain calls; the clock leaps over waiting, and the client's CPU seconds pass on it.")
+
+
+def _print_paid(console: Console, paid: Paid) -> None:
+    console.print(
+        f"{paid.payments:,} payments on as many approved invoices: {paid.writes} writes to Xero (one for each 50 is "
+        f"{-(-paid.payments // BATCH)}), {paid.reads} reads (the invoices, 50 in a call, and the lock date once: "
+        f"{paid.fewest_reads}), {paid.rows_read:,} reads of payments and {paid.lists_read} pages of lists in "
+        f"ConnectWise; {paid.wall:.1f} s, {paid.cpu:.1f} s CPU, both simulated systems included. The idle cycle after "
+        f"it: {paid.idle_connectwise} pages of lists in ConnectWise, {paid.idle_xero} calls to Xero."
+    )
 
 
 def _cells(figures: Figures, base: Figures | None) -> list[str]:

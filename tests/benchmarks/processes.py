@@ -16,6 +16,7 @@ from deployments import server
 from tests.benchmarks.client import Cost, Task
 from tests.benchmarks.first_load import Load, Loaded
 from tests.benchmarks.mapping import Speed, Work
+from tests.benchmarks.payments import Paid
 from tests.benchmarks.world import Size
 
 PROJECT = Path(__file__).parents[2]
@@ -104,6 +105,11 @@ def mapped(work: Work) -> Speed:
 def loaded(load: Load) -> Loaded:
     """Load so many records for the first time, in processes of their own."""
     return Loaded(**_asked("first_load", asdict(load)))
+
+
+def paid(payments: int) -> Paid:
+    """Pay so many invoices in a process of its own."""
+    return Paid(**_asked("payments", {"payments": payments}))
 
 
 def _asked(module: str, argument: dict[str, Any]) -> dict[str, Any]:
