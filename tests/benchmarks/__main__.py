@@ -118,12 +118,7 @@ def main(arguments: list[str]) -> int:
         _print(console, medians, {case: len(all_of) for case, all_of in found.items()}, limits)
     if medians:
         _print_bars(console, medians)
-    if loads:
-        _print_first_loads(console, loads)
-    if paid:
-        _print_paid(console, paid)
-    if speeds:
-        _print_mapping(console, speeds)
+    _print_the_rest(console, loads, paid, speeds)
     if asked.json:
         told = _as_json(medians, found, limits) | {
             "first_load": [asdict(load) | asdict(loads[load]) for load in loads],
@@ -132,6 +127,15 @@ def main(arguments: list[str]) -> int:
         }
         Path(asked.json).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _print_the_rest(console: Console, loads: dict[Load, Loaded], paid: Paid | None, speeds: dict[Work, Speed]) -> None:
+    if loads:
+        _print_first_loads(console, loads)
+    if paid:
+        _print_paid(console, paid)
+    if speeds:
+        _print_mapping(console, speeds)
 
 
 def _parser() -> argparse.ArgumentParser:
