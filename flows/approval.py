@@ -20,8 +20,10 @@ from pydantic import Field
 
 from blocks.audit import runs
 from blocks.failures import CannotGoOn, NotConfigured
-from flows.planning import Approved, digest_of, plan_of
+from flows.planning import Approved, Write, digest_of, key_of, plan_of, write_of, writes_in
+from mappings.allocations import Allocate, Unallocate
 from mappings.money import ZERO, plain
+from mappings.payments import Pay, Unpay
 from mappings.plans import Create, plan_id
 from mappings.policy import Approval as Rule
 from mappings.sweeping import Remove
@@ -29,7 +31,6 @@ from mappings.updates import Update
 from tasks.cycle import Cycle
 
 A_DAY = 86400
-Write = Create | Update | Remove
 
 
 class Approval(RunInput):
@@ -55,14 +56,14 @@ def is_asked_for(rule: Rule, writes: Sequence[Write]) -> bool:
 
 
 def moved(writes: Sequence[Write]) -> Mapping[str, Decimal]:
-    """How much money writes move, per currency: all of a new or deleted document, of an edit the difference."""
+    """How much money writes move, per currency: all of what is new or taken back, of an edit the difference."""
     sums: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for each in writes:
-        document = each.document
         if isinstance(each, Update):
-            sums[document.currency] += abs(document.total - each.theirs.total)
+            sums[each.document.currency] += abs(each.document.total - each.theirs.total)
         else:
-            sums[document.currency] += abs(document.total)
+            told = write_of(each)
+            sums[told["currency"]] += abs(Decimal(told["total"]))
     return sums
 
 
@@ -71,7 +72,7 @@ def approved_now(rehearsal: Cycle, rule: Rule, show: Callable[[Mapping[str, Any]
 
     Suspends the flow run until then. Raises NotApproved; NotConfigured where a run cannot be suspended.
     """
-    writes = [each for each in rehearsal.planned if isinstance(each, (Create, Update, Remove))]
+    writes = writes_in(rehearsal)
     if not is_asked_for(rule, writes):
         return None
     family = rehearsal.family
@@ -81,7 +82,7 @@ def approved_now(rehearsal: Cycle, rule: Rule, show: Callable[[Mapping[str, Any]
             f"done. Make one with `tieout plan {family} --out plan.json`, look at it, and write it with `tieout sync "
             f"{family} --plan plan.json`; or run the deployment in the Prefect UI, which asks."
         )
-    approved = {(each.document.connectwise_id, each.document.part): digest_of(each) for each in writes}
+    approved = {key_of(each): digest_of(each) for each in writes}
     key = plan_id(sorted([*map(list, approved.items())], key=str))
     waiting = _waiting_elsewhere()
     if waiting:
@@ -100,7 +101,10 @@ def is_first(cycle: Cycle) -> bool:
 
 
 def _described(family: str, writes: Sequence[Write]) -> str:
-    kinds = {"new": Create, "edited": Update, "deleted": Remove}
+    kinds = {
+        "new": Create, "edited": Update, "deleted": Remove, "to pay": Pay, "payments to take back": Unpay,
+        "to allocate": Allocate, "allocations to take off": Unallocate,
+    }  # fmt: skip
     counts = [
         f"{count} {name}" for name, kind in kinds.items() if (count := sum(type(each) is kind for each in writes))
     ]

@@ -72,7 +72,7 @@ def writes_in(cycle: Cycle) -> list[Write]:
     return writes
 
 
-def _key(each: Write) -> tuple[int, str]:
+def key_of(each: Write) -> tuple[int, str]:
     """The record and the part of it that a write is of."""
     one = each if isinstance(each, PART) else each.document
     return one.connectwise_id, one.part
@@ -106,7 +106,7 @@ def approved_writes(file: str, family: str) -> Approved:
 
 def compare_plans(approved: Approved, rehearsal: Cycle) -> None:
     """Raises PlanMoved, with the records that are not any more as they were when the plan was made."""
-    now = {_key(each): each for each in writes_in(rehearsal)}
+    now = {key_of(each): each for each in writes_in(rehearsal)}
     moved = [key for key, basis in approved.items() if key not in now or digest_of(now[key]) != basis]
     if moved:
         references = {result.connectwise_id: result.reference for result in rehearsal.told}
