@@ -12,9 +12,10 @@ from typing import Any
 
 from blocks.audit.runs import Result, is_exception
 from blocks.failures import NotConfigured
-from blocks.xero.client import LOOK_UP
+from blocks.xero.client import LOOK_UP, ids_per_call
 from flows.updates import is_old
 from mappings.connectwise import read_json
+from mappings.kinds import CREDIT_NOTE, Kind
 from mappings.merging import FieldChange
 from mappings.money import ZERO, plain
 from mappings.outcomes import Outcome
@@ -124,11 +125,13 @@ def _moved(each: Write) -> Iterable[tuple[str, Decimal, Decimal]]:
 def _accounts(writes: Sequence[Write]) -> list[dict[str, str]]:
     money: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [ZERO, ZERO])
     for each in writes:
+        # A credit note takes back what an invoice brings.
+        sign = -1 if each.document.kind is CREDIT_NOTE else 1
         for code, net, tax in _moved(each):
             if code:
                 sums = money[(each.document.organisation, code)]
-                sums[0] += net
-                sums[1] += tax
+                sums[0] += sign * net
+                sums[1] += sign * tax
     return [
         {"organisation": organisation, "account_code": code, "net": plain(net), "tax": plain(tax)}
         for (organisation, code), (net, tax) in sorted(money.items())
@@ -137,16 +140,16 @@ def _accounts(writes: Sequence[Write]) -> list[dict[str, str]]:
 
 
 def _calls(writes: Sequence[Write]) -> list[dict[str, Any]]:
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    counts: dict[tuple[str, Kind], list[int]] = defaultdict(lambda: [0, 0])
     for each in writes:
-        counts[each.document.organisation][not isinstance(each, Create)] += 1
+        counts[(each.document.organisation, each.document.kind)][not isinstance(each, Create)] += 1
+    calls: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for (organisation, kind), (new, edited) in counts.items():
+        calls[organisation][0] += -(-new // LOOK_UP) - (-edited // LOOK_UP)
+        calls[organisation][1] += 1 - (-edited // ids_per_call(kind))
     return [
-        {
-            "organisation": organisation,
-            "writes": -(-new // LOOK_UP) - (-edited // LOOK_UP),
-            "reads": 1 - (-edited // LOOK_UP),
-        }
-        for organisation, (new, edited) in sorted(counts.items())
+        {"organisation": organisation, "writes": written, "reads": read}
+        for organisation, (written, read) in sorted(calls.items())
     ]
 
 

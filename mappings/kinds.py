@@ -30,5 +30,7 @@ CREDIT_NOTE = Kind(
     "credit_notes", "credit note", "credit memo", "ACCRECCREDIT", "CreditNotes", "CreditNoteID", "CreditNoteNumber",
     linked=False, due=False,
 )  # fmt: skip
+OTHER = {INVOICE.family: CREDIT_NOTE, CREDIT_NOTE.family: INVOICE}
+"""The kind that a record of a family becomes when the sign of its total changes."""
 KINDS = {kind.family: kind for kind in (INVOICE, CREDIT_NOTE)}
 """The kind of document that each family posts."""

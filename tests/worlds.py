@@ -236,7 +236,7 @@ class World:
     def add_credit_memo(self, number: str, amount: str = "100", **fields: Any) -> int:
         """A closed credit memo of one product, before tax, dated today unless told otherwise."""
         product = {"quantity": Decimal(1), "price": -Decimal(amount), "taxableFlag": True, "description": "Credit"}
-        given = {"type": "CreditMemo", "specialInvoiceFlag": True, "time": [], "products": [product]}
+        given: dict[str, Any] = {"type": "CreditMemo", "specialInvoiceFlag": True, "time": [], "products": [product]}
         return self.add_invoice(number, **given | fields)
 
     def doors(self, run_id: str = "test", forced: bool = False) -> Doors:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
 from deployments.sandbox.wire import Request, Response
 from deployments.sandbox.xero_books import Books, Contact, Document
-from deployments.sandbox.xero_shapes import document_json
+from deployments.sandbox.xero_json import rounded
+from deployments.sandbox.xero_kinds import CREDIT_NOTE, INVOICE
+from deployments.sandbox.xero_shapes import document_json, due_name
 
 _INVOICE = re.compile(r"^/app/(?P<code>[^/]+)/invoicing/(?:view|edit)/(?P<id>[0-9A-Fa-f-]{36})/?$")
 _CONTACT = re.compile(r"^/app/(?P<code>[^/]+)/contacts/contact/(?P<id>[0-9A-Fa-f-]{36})/?$")
 _HOME = re.compile(r"^/app/(?P<code>[^/]+)/?$")
-_BILL = re.compile(r"InvoiceID=(?P<id>[0-9A-Fa-f-]{36})", re.IGNORECASE)
+_BEHIND_LOGIN = re.compile(r"(?:Invoice|CreditNote)ID=(?P<id>[0-9A-Fa-f-]{36})", re.IGNORECASE)
+_ID_NAMES = ("InvoiceID", "creditNoteID")
 _NEWEST = 200
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -28,10 +31,9 @@ def page(request: Request, organisations: Mapping[str, Books]) -> Response | Non
     if request.method not in ("GET", "HEAD"):
         return None
     if request.path.lower() == "/organisationlogin/default.aspx":
-        bill = _BILL.search(request.param("redirecturl") or "") or _BILL.search(
-            f"InvoiceID={request.param('InvoiceID')}"
-        )
-        return _document_page(organisations, request.param("shortcode"), bill.group("id") if bill else "")
+        asked = (request.param("redirecturl") or "", *(f"{name}={request.param(name)}" for name in _ID_NAMES))
+        found = next(filter(None, map(_BEHIND_LOGIN.search, asked)), None)
+        return _document_page(organisations, request.param("shortcode"), found.group("id") if found else "")
     invoice = _INVOICE.match(request.path)
     if invoice is not None:
         return _document_page(organisations, invoice.group("code"), invoice.group("id"))
@@ -63,14 +65,14 @@ def _nothing() -> Response:
 def _document_page(organisations: Mapping[str, Books], code: str | None, document_id: str) -> Response:
     for books in _books(organisations, code):
         with books.lock:
-            document = books.documents.get(document_id)
+            document = books.document_of(document_id)
             if document is not None:
                 return _html(_title(document), _document_body(books, document))
     return _nothing()
 
 
 def _title(document: Document) -> str:
-    kind = "Invoice" if document.type == "ACCREC" else "Bill"
+    kind = "Bill" if document.type == "ACCPAY" else document.kind.title
     return f"{kind} {document.number or '(no number)'}"
 
 
@@ -78,6 +80,8 @@ def _link_of(books: Books, document: Document) -> str:
     if document.type == "ACCREC":
         return f"/app/{books.short_code}/invoicing/view/{document.document_id}"
     edit = f"/AccountsPayable/Edit.aspx?InvoiceID={document.document_id}"
+    if document.kind is CREDIT_NOTE:
+        edit = f"/AccountsPayable/ViewCreditNote.aspx?creditNoteID={document.document_id}"
     return f"/organisationlogin/default.aspx?shortcode={books.short_code}&redirecturl={edit}"
 
 
@@ -98,14 +102,16 @@ def _document_body(books: Books, document: Document) -> str:
     lines = "".join(_line_row(line) for line in shown["LineItems"])
     names = "<th>Description</th><th class=n>Quantity</th><th class=n>Unit amount</th><th>Account</th>"
     names += "<th>Tax</th><th class=n>Tax amount</th><th>Tracking</th><th class=n>Amount</th>"
+    invoice = document.kind is INVOICE
     sums = "".join(
-        f"<tr><th>{name}</th><td class=n>{shown[key]}</td></tr>"
-        for name, key in (
-            ("Subtotal", "SubTotal"),
-            ("Tax", "TotalTax"),
-            ("Total", "Total"),
-            ("Paid", "AmountPaid"),
-            ("Due", "AmountDue"),
+        f"<tr><th>{name}</th><td class=n>{amount}</td></tr>"
+        for name, amount in (
+            ("Subtotal", shown["SubTotal"]),
+            ("Tax", shown["TotalTax"]),
+            ("Total", shown["Total"]),
+            ("Paid" if invoice else "Refunded", rounded(document.paid)),
+            ("Credited" if invoice else "Allocated", rounded(document.credited)),
+            ("Due" if invoice else "Remaining", shown[due_name(document.kind)]),
         )
     )
     body = f"<table>{facts}</table><h2>Lines</h2><table><tr>{names}</tr>{lines}</table>"
@@ -151,7 +157,7 @@ def _contact_page(organisations: Mapping[str, Books], code: str, contact_id: str
                 ("Email", contact.email or ""),
             ]
             facts = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in rows)
-            documents = books.documents.find("contact", contact.contact_id)
+            documents = _newest(list(_of_contact(books, contact)))
             return _html(contact.name, f"<table>{facts}</table><h2>Documents</h2>{_list_of(books, documents)}")
     return _nothing()
 
@@ -159,13 +165,23 @@ def _contact_page(organisations: Mapping[str, Books], code: str, contact_id: str
 def _home_page(organisations: Mapping[str, Books], code: str) -> Response:
     for books in _books(organisations, code):
         with books.lock:
-            return _html(books.name, f"<h2>Newest documents</h2>{_list_of(books, list(books.documents))}")
+            documents = _newest([*books.store_of(INVOICE), *books.store_of(CREDIT_NOTE)])
+            return _html(books.name, f"<h2>Newest documents</h2>{_list_of(books, documents)}")
     return _nothing()
+
+
+def _of_contact(books: Books, contact: Contact) -> Iterator[Document]:
+    for kind in (INVOICE, CREDIT_NOTE):
+        yield from books.store_of(kind).find("contact", contact.contact_id)
+
+
+def _newest(documents: list[Document]) -> list[Document]:
+    return sorted(documents, key=lambda one: one.updated)[-_NEWEST:]
 
 
 def _list_of(books: Books, documents: list[Document]) -> str:
     rows = []
-    for one in reversed(documents[-_NEWEST:]):
+    for one in reversed(documents):
         contact = books.contacts.get(one.contact_id)
         link = f'<a href="{escape(_link_of(books, one), quote=True)}">{escape(_title(one))}</a>'
         name = escape(contact.name) if contact is not None else ""
