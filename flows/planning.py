@@ -61,20 +61,27 @@ class PlanMoved(NotConfigured):
 
 def approved_writes(file: str, family: str) -> Approved:
     """The writes of a family in a plan file. Raises PlanMoved when it is no plan, was edited, or says nothing of it."""
+    approved = read_plan(file).get(family)
+    if not approved:
+        raise PlanMoved(f"The plan {file} has nothing to write for {family}; nothing was done.")
+    return approved
+
+
+def read_plan(file: str) -> dict[str, Approved]:
+    """The writes in a plan file, by family. Raises PlanMoved when it is no plan, or was edited."""
+    by_family: dict[str, dict[tuple[int, str], str]] = defaultdict(dict)
     try:
         plan = read_json(Path(file).expanduser().read_bytes())
         content = {name: value for name, value in plan.items() if name != "plan_id"}
-        writes = [each for each in content["writes"] if each["family"] == family]
-        approved = {(int(each["connectwise_id"]), str(each["receipt"])): str(each["basis"]) for each in writes}
+        for each in content["writes"]:
+            by_family[each["family"]][(int(each["connectwise_id"]), str(each["receipt"]))] = str(each["basis"])
     except OSError as error:
         raise PlanMoved(f"The plan {file} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PlanMoved(f"{file} is no plan; `tieout plan --out {file}` makes one.") from error
     if plan.get("plan_id") != plan_id(content):
         raise PlanMoved(f"The plan {file} was edited after it was made; nothing was done. Make a new one.")
-    if not approved:
-        raise PlanMoved(f"The plan {file} has nothing to write for {family}; nothing was done.")
-    return approved
+    return dict(by_family)
 
 
 def compare_plans(approved: Approved, rehearsal: Cycle) -> None:
