@@ -95,3 +95,13 @@ def test_the_links_of_a_credit_note_open_in_both_systems(prefect_server: str, pl
             assert page.status_code == 200 and row["reference"] in page.text
             assert column == "ConnectWise" or "Credit Note" in page.text
     assert made[f"{place.name}-credit-notes-summary"]["data"].startswith("# Credit notes")
+
+    number = place.story.credit_memos[0]
+    place.connectwise.edit_invoice(place.story.invoices[number], customerPO="PO-9")
+    forced = place.tieout("sync", "credit_notes", "--reference", number, "--json")
+    assert forced.returncode == 0, forced.stderr
+    (family,) = json.loads(forced.stdout)["families"]
+    assert (family["family"], family["read"], family["updated"]) == ("credit_notes", 1, 1)
+    assert latest_run(prefect_server)["name"] == f"credit_notes {number}"
+    unknown = place.tieout("sync", "credit_notes", "--reference", "99999999")
+    assert (unknown.returncode, "no credit memo '99999999'" in unknown.stdout + unknown.stderr) == (2, True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from blocks.audit.tables import OUTCOMES, RECORDS
-from flows.planning import plan_of
+from flows.planning import plan_of, read_plan
 from flows.reconciling import reconcile_families
 from mappings.reconcile import Statement
 from tests.flows.test_exception_mail import cycle as cycle_with_mail
@@ -423,6 +423,38 @@ def test_a_plan_moves_money_the_other_way_than_an_invoice(world: World) -> None:
     made = plan_of([each for each in cycles if each is not None])
     assert [each["document"] for each in made["writes"]] == ["invoice", "credit_note"]
     assert made["accounts"] == [{"organisation": "Sydney", "account_code": "200", "net": "200.00", "tax": "20.00"}]
+
+
+def test_a_plan_of_both_families_is_carried_out_family_by_family(world: World) -> None:
+    world.add_invoice("40001")
+    world.add_credit_memo("CM-1")
+    cycles = [world.cycle(family=family, mode="plan").cycle for family in ("invoices", FAMILY)]
+    file = world.folder / "plan.json"
+    file.write_text(json.dumps(plan_of([each for each in cycles if each is not None])), encoding="utf-8")
+    assert list(read_plan(str(file))) == ["invoices", FAMILY]
+    world.connectwise.edit_invoice(39002, customerPO="PO 7")
+    assert world.outcomes(world.cycle(plan_file=str(file))) == {"40001": "posted"}
+    moved = world.cycle(family=FAMILY, plan_file=str(file))
+    assert "changed since the plan was made (CM-1)" in moved.failed and world.credit_notes() == {}
+
+
+def test_the_calls_of_a_plan_are_those_of_each_family(world: World) -> None:
+    """Documents of two kinds never share a call; credit notes are read fewer at a time."""
+    numbers = [world.add_credit_memo(f"CM-{each:02}") for each in range(30)]
+    cycle(world)
+    world.policy("[brake]\nupdates = 0\n")
+    for number in numbers:
+        world.connectwise.edit_invoice(number, customerPO="PO 7")
+    world.add_invoice("40001")
+    world.add_credit_memo("CM-99")
+    cycles = [world.later().cycle(family=family, mode="plan").cycle for family in ("invoices", FAMILY)]
+    assert plan_of([each for each in cycles if each is not None])["calls"] == [
+        {"organisation": "Sydney", "writes": 3, "reads": 4}
+    ]
+    with world.watching() as seen:
+        cycle(world)
+    assert [call for call in seen.xero if call == "GET /CreditNotes"] == ["GET /CreditNotes"] * 2
+    assert sorted(call for call in seen.xero if call[:3] != "GET") == ["POST /CreditNotes", "PUT /CreditNotes"]
 
 
 def test_its_exceptions_are_mailed_under_its_own_name(world: World) -> None:
