@@ -470,10 +470,13 @@ def choose(named: Sequence[str] | None, policy: Any) -> list[str]:
 
 
 def families_of_plan(file: Path) -> list[str]:
-    """The families that a plan writes."""
-    from flows.planning import approved_writes
+    """The families that a plan writes. Raises PlanMoved when it is no plan, was edited, or writes nothing."""
+    from flows.planning import PlanMoved, read_plan
 
-    return [family for family in BUILT if approved_writes(str(file), family)]
+    writes = read_plan(str(file))
+    if not writes:
+        raise PlanMoved(f"The plan {file} has nothing to write; nothing was done.")
+    return [family for family in BUILT if family in writes]
 
 
 def summary_of(state: Any) -> Summary:

@@ -133,11 +133,13 @@ def _first_act(stage: _Stage) -> list[str]:
     exceptions(console, first["exceptions"])
     told = {f"{each['reference']} ({each['reason']})" for each in first["exceptions"]}
     wrong = _unlike("held", told, {f"{number} ({reason})" for number, reason in story.expected.items()})
+    wrong += _unlike("a credit note in Xero", _credit_notes(stage), set(story.credit_memos))
 
     _step(
         console,
         "tieout sync",
-        "once more, nothing changed: one read in ConnectWise, and Xero is asked only for what a held record waits for",
+        "once more, nothing changed: one read in ConnectWise for each family, and Xero is asked only for what a held "
+        "record waits for",
     )
     again = _sync(stage)
     wrong += _unlike_counts(again, posted=0, updated=0, connectwise=1)
@@ -285,17 +287,23 @@ def _numbers(stage: _Stage) -> set[str]:
     return {each["InvoiceNumber"] for one in books for each in one.invoices(type="ACCREC")}
 
 
+def _credit_notes(stage: _Stage) -> set[str]:
+    """The numbers of all customers' credit notes in Xero."""
+    books = (stage.xero.organisations[tenant] for tenant in stage.story.organisations.values())
+    return {each["CreditNoteNumber"] for one in books for each in one.credit_notes(type="ACCRECCREDIT")}
+
+
 def _snapshot(stage: _Stage) -> list[Any]:
     """All that is in Xero."""
     return [stage.xero.organisations[tenant].snapshot() for tenant in stage.story.organisations.values()]
 
 
 def _unlike_counts(told: Mapping[str, Any], connectwise: int | None = None, **counts: int) -> list[str]:
-    """What differs from the counts that a cycle was meant to end with, and from its calls to ConnectWise."""
-    (row,) = told["families"]
-    found = {name: row[name] for name in counts}
-    if connectwise is not None:
-        counts["calls to ConnectWise"], found["calls to ConnectWise"] = connectwise, row["calls"]["connectwise"]
+    """What differs from the counts that a cycle was meant to end with, and from each family's calls to ConnectWise."""
+    found = {name: sum(row[name] for row in told["families"]) for name in counts}
+    for row in told["families"] if connectwise is not None else ():
+        what = f"calls of {row['family']} to ConnectWise"
+        counts[what], found[what] = connectwise or 0, row["calls"]["connectwise"]
     return [f"{name} was to be {counts[name]}, and is {found[name]}" for name in counts if found[name] != counts[name]]
 
 
@@ -311,7 +319,9 @@ def _doubled(story: Scenario, xero: SimulatedXero) -> list[str]:
     """Numbers that are twice in an organisation."""
     doubled: list[str] = []
     for name, tenant in story.organisations.items():
-        numbers = [each["InvoiceNumber"] for each in xero.organisations[tenant].invoices(type="ACCREC")]
+        books = xero.organisations[tenant]
+        numbers = [each["InvoiceNumber"] for each in books.invoices(type="ACCREC")]
+        numbers += [each["CreditNoteNumber"] for each in books.credit_notes(type="ACCRECCREDIT")]
         doubled += [f"{number} is twice in {name}" for number in set(numbers) if numbers.count(number) > 1]
     return doubled
 

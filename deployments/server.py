@@ -20,6 +20,8 @@ from deployments.config import PROJECT
 
 DEFAULT_API = "http://127.0.0.1:4200/api"
 START_SECONDS = 180
+EVENTS_PATIENCE = 10
+"""Seconds that the last events have to reach a server that is about to be stopped."""
 
 
 def api_url() -> str:
@@ -92,6 +94,10 @@ def temporary_server() -> Iterator[str]:
         wait_until_it_answers(process, url=url)
         yield url
     finally:
+        # Blocks tell the server when they are used; what is still on its way would be an error in Prefect's log.
+        from prefect.events.worker import EventsWorker
+
+        EventsWorker.drain_all(timeout=EVENTS_PATIENCE)
         stop(process)
 
 

@@ -87,7 +87,12 @@ def decide_new(
 
 
 def _look_before_first_write(cycle: Cycle, organisation: str) -> None:
-    """Once per organisation: see which documents bear our links already (this audit is new, or another was lost)."""
+    """Once per organisation: see which documents bear our links already (this audit is new, or another was lost).
+
+    Documents of a kind without a link are found by their numbers, when Xero refuses those.
+    """
+    if not cycle.kind.linked:
+        return
     tenant_id = cycle.doors.tenants[organisation]
     if cycle.lists.was_searched(organisation, cycle.family, cycle.start_date):
         return

@@ -12,11 +12,11 @@ from typing import Any
 
 from blocks.audit.runs import Result, is_exception
 from blocks.failures import NotConfigured
-from blocks.xero.client import LOOK_UP
+from blocks.xero.client import LOOK_UP, ids_per_call
 from flows.updates import is_old
 from mappings.allocations import Allocate, Allocating, Unallocate
 from mappings.connectwise import read_json
-from mappings.kinds import FAMILY_SHOWN
+from mappings.kinds import CREDIT_NOTE, FAMILY_SHOWN, INVOICE, Kind
 from mappings.merging import FieldChange
 from mappings.money import ZERO, plain
 from mappings.outcomes import Outcome
@@ -88,20 +88,27 @@ class PlanMoved(NotConfigured):
 
 def approved_writes(file: str, family: str) -> Approved:
     """The writes of a family in a plan file. Raises PlanMoved when it is no plan, was edited, or says nothing of it."""
+    approved = read_plan(file).get(family)
+    if not approved:
+        raise PlanMoved(f"The plan {file} has nothing to write for {family}; nothing was done.")
+    return approved
+
+
+def read_plan(file: str) -> dict[str, Approved]:
+    """The writes in a plan file, by family. Raises PlanMoved when it is no plan, or was edited."""
+    by_family: dict[str, dict[tuple[int, str], str]] = defaultdict(dict)
     try:
         plan = read_json(Path(file).expanduser().read_bytes())
         content = {name: value for name, value in plan.items() if name != "plan_id"}
-        writes = [each for each in content["writes"] if each["family"] == family]
-        approved = {(int(each["connectwise_id"]), str(each["receipt"])): str(each["basis"]) for each in writes}
+        for each in content["writes"]:
+            by_family[each["family"]][(int(each["connectwise_id"]), str(each["receipt"]))] = str(each["basis"])
     except OSError as error:
         raise PlanMoved(f"The plan {file} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PlanMoved(f"{file} is no plan; `tieout plan --out {file}` makes one.") from error
     if plan.get("plan_id") != plan_id(content):
         raise PlanMoved(f"The plan {file} was edited after it was made; nothing was done. Make a new one.")
-    if not approved:
-        raise PlanMoved(f"The plan {file} has nothing to write for {family}; nothing was done.")
-    return approved
+    return dict(by_family)
 
 
 def compare_plans(approved: Approved, rehearsal: Cycle) -> None:
@@ -153,11 +160,13 @@ def _moved(each: Write) -> Iterable[tuple[str, Decimal, Decimal]]:
 def _accounts(writes: Sequence[Write]) -> list[dict[str, str]]:
     money: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [ZERO, ZERO])
     for each in writes:
+        # A credit note takes back what an invoice brings.
+        sign = -1 if not isinstance(each, PART) and each.document.kind is CREDIT_NOTE else 1
         for code, net, tax in _moved(each):
             if code:
                 sums = money[(_organisation(each), code)]
-                sums[0] += net
-                sums[1] += tax
+                sums[0] += sign * net
+                sums[1] += sign * tax
     return [
         {"organisation": organisation, "account_code": code, "net": plain(net), "tax": plain(tax)}
         for (organisation, code), (net, tax) in sorted(money.items())
@@ -170,17 +179,39 @@ def _organisation(each: Write) -> str:
 
 
 def _calls(writes: Sequence[Write]) -> list[dict[str, Any]]:
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    groups: dict[tuple[str, Kind | type[Write]], list[Write]] = defaultdict(list)
     for each in writes:
-        counts[_organisation(each)][not isinstance(each, (Create, Pay, Allocate))] += 1
+        groups[_organisation(each), type(each) if isinstance(each, PART) else each.document.kind].append(each)
+    calls: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for (organisation, kind), group in groups.items():
+        written, read = _calls_of(kind, group) if isinstance(kind, Kind) else _calls_of_parts(group)
+        calls[organisation][0] += written
+        calls[organisation][1] += read
     return [
-        {
-            "organisation": organisation,
-            "writes": -(-new // LOOK_UP) - (-edited // LOOK_UP),
-            "reads": 1 - (-edited // LOOK_UP),
-        }
-        for organisation, (new, edited) in sorted(counts.items())
+        {"organisation": organisation, "writes": written, "reads": read}
+        for organisation, (written, read) in sorted(calls.items())
     ]
+
+
+def _calls_of(kind: Kind, writes: Sequence[Write]) -> tuple[int, int]:
+    """Writes and reads for documents of one kind: 50 per call; edited ones are looked at before."""
+    new = sum(isinstance(each, Create) for each in writes)
+    edited = len(writes) - new
+    return -(-new // LOOK_UP) - (-edited // LOOK_UP), 1 - (-edited // ids_per_call(kind))
+
+
+def _calls_of_parts(writes: Sequence[Write]) -> tuple[int, int]:
+    """Writes and reads for what settles invoices.
+
+    Payments go 50 per call, allocations by credit note, and what is taken back alone; invoices are read 50 per call.
+    """
+    invoices = {each.connectwise_id for each in writes if isinstance(each, PART)}
+    reads = 1 - (-len(invoices) // ids_per_call(INVOICE))
+    if isinstance(writes[0], Pay):
+        return -(-len(writes) // LOOK_UP), reads
+    credits = {each.credit_xero_id for each in writes if isinstance(each, (Allocate, Unallocate))}
+    reads -= -len(credits) // ids_per_call(CREDIT_NOTE)
+    return len(credits) if isinstance(writes[0], Allocate) else len(writes), reads
 
 
 def _contacts(writes: Sequence[Write]) -> list[dict[str, Any]]:

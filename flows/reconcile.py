@@ -61,5 +61,6 @@ def reconcile(params: PeriodForm = PeriodForm(), installation: str = "default") 
         calls.one(show_statement, Stating(installation, each))
     open_ones = [each for each in statements if not each.tied_out]
     if open_ones:
-        return Failed(message=" ".join(each.verdict for each in open_ones))
-    return Completed(message=" ".join(each.verdict for each in statements))
+        words = [f"{each.family.replace('_', ' ').capitalize()}: {each.verdict}" for each in open_ones]
+        return Failed(message=" ".join(words))
+    return Completed(message=" ".join(dict.fromkeys(each.verdict for each in statements)))

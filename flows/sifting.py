@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from blocks.audit.runs import Result, Standing
 from flows.sweeping import Listed
 from mappings.connectwise import Invoice, describe
 from mappings.invoices import is_credit, starts_too_early
-from mappings.kinds import CREDIT_NOTE, INVOICE, Kind
+from mappings.kinds import CREDIT_NOTE, INVOICE, OTHER, Kind
 from mappings.outcomes import MISSING, SAID_OF_POSTED, WAITING, Hold, Outcome, Reason
 from mappings.plans import Bound
 from tasks.cycle import Cycle, Entry
@@ -35,6 +35,8 @@ def sift(cycle: Cycle, headers: Sequence[dict[str, Any]], forced: bool, listed: 
     A sweep (`listed`) notes what it sees, and counts what is as it was without a row for each.
     """
     found = [header_of(raw) for raw in headers]
+    # Of all that was read, also what is none of this family's: else its watermark would stay behind the list.
+    changes = [each.header.info.last_updated for each in found if isinstance(each, Entry) and each.header is not None]
     if listed is not None:
         listed.ids |= {number for raw in headers if (number := describe(raw)[0]) is not None}
         read = [each.header for each in found if not isinstance(each, tuple)]
@@ -43,62 +45,72 @@ def sift(cycle: Cycle, headers: Sequence[dict[str, Any]], forced: bool, listed: 
     standings = runs.standings(cycle.doors.audit, cycle.family, ids)
     if cycle.kind is CREDIT_NOTE and not cycle.named:
         # Most of what ConnectWise lists are invoices, which are none of this family's.
-        found = [each for each in found if _is_credit_or_was(each, standings)]
+        found = [each for each in found if _is_credit_or_was(cycle, each, standings)]
     cycle.counts["read"] += len(found)
     entries = [each for each in found if not isinstance(each, tuple)]
     results = [cycle.hold(*each) for each in found if isinstance(each, tuple)]
     as_before: list[Result] = []
     ids = [entry.connectwise_id for entry in entries]
     bound = requests.bound(cycle.doors.audit, cycle.family, ids)
-    elsewhere = posted_elsewhere(cycle, entries)
-    todo: list[Entry] = []
+    anew: list[Entry] = []
     for entry in entries:
         standing = standings.get(entry.connectwise_id)
         known = bound.get(entry.connectwise_id)
         if standing is None or standing.seen != entry.seen or standing.reason in MISSING or forced:
-            early = by_header(cycle, entry, known is not None, elsewhere)
+            anew.append(entry)
         elif standing.outcome in WAITING or standing.reason in SAID_OF_POSTED:
             # Unfinished, and in ConnectWise as it was: taken up with all the others like it, from its copy.
             cycle.counts["read"] -= 1
             continue
         else:
             # Skipped before: a start date or a policy that was changed since takes `force` to be looked at again.
-            if known is None:
-                early = cycle.result(entry, Outcome.SKIPPED)
+            if known is None or standing.outcome is Outcome.SKIPPED:
+                same = cycle.result(entry, Outcome.SKIPPED)
             else:
-                early = cycle.result(entry, Outcome.UNCHANGED, xero_id=known.xero_id, organisation=known.organisation)
-            if listed is not None:
-                as_before.append(early)
-                continue
+                same = cycle.result(entry, Outcome.UNCHANGED, xero_id=known.xero_id, organisation=known.organisation)
+            (results if listed is None else as_before).append(same)
+    elsewhere = posted_elsewhere(cycle, anew)
+    todo: list[Entry] = []
+    for entry in anew:
+        early = by_header(cycle, entry, entry.connectwise_id in bound, elsewhere)
         if early is None:
             todo.append(entry)
         else:
             results.append(early)
     cycle.record(results)
     cycle.count(as_before)
-    changes = [entry.header.info.last_updated for entry in entries if entry.header is not None]
     return Sifted(todo, standings, max((change for change in changes if change is not None), default=None))
 
 
-def _is_credit_or_was(found: Entry | tuple[Entry, Hold], standings: Mapping[int, Standing]) -> bool:
-    """Whether a record concerns the family of credit notes. What cannot be read is told with the invoices."""
+def _is_credit_or_was(cycle: Cycle, found: Entry | tuple[Entry, Hold], standings: Mapping[int, Standing]) -> bool:
+    """Whether a record concerns the family of credit notes. What cannot be read is told once, with the invoices."""
     if isinstance(found, tuple):
-        return found[0].connectwise_id in standings
+        return found[0].connectwise_id in standings or cycle.tables.policy.families.invoices == "off"
     return found.connectwise_id in standings or (found.header is not None and is_credit(found.header))
 
 
-def posted_elsewhere(cycle: Cycle, entries: Sequence[Entry]) -> Mapping[int, Bound]:
-    """Records that the other family of sales documents has posted, without those whose document may be replaced.
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What the other family of sales documents has of the same records: documents, or writes without an answer."""
+
+    bound: Mapping[int, Bound]
+    in_doubt: Collection[int]
+
+
+def posted_elsewhere(cycle: Cycle, entries: Sequence[Entry]) -> Elsewhere:
+    """What the other family of sales documents has posted, without the documents that may be replaced.
 
     A record has one document: what was posted as an invoice and is a credit now, or the other way round, waits until a
     person has removed the first.
     """
-    other = INVOICE if cycle.kind is CREDIT_NOTE else CREDIT_NOTE
+    other, connected = OTHER[cycle.family], set(cycle.doors.tenants.values())
     bound = requests.bound(cycle.doors.audit, other.family, [entry.connectwise_id for entry in entries])
     waiting: dict[str, list[Bound]] = defaultdict(list)
     for entry in entries:
         each = bound.get(entry.connectwise_id)
-        if each is not None and entry.header is not None and _of_family(cycle, entry.header):
+        if each is None or entry.header is None or each.tenant_id not in connected:
+            continue
+        if _of_family(cycle, entry.header):
             waiting[each.organisation].append(each)
     dead: set[str] = set()
     for organisation, group in waiting.items():
@@ -108,7 +120,10 @@ def posted_elsewhere(cycle: Cycle, entries: Sequence[Entry]) -> Mapping[int, Bou
             dead.update(xero_id for xero_id, each in there.items() if not each.live)
 
         cycle.reach(organisation, look)
-    return {number: each for number, each in bound.items() if each.xero_id not in dead}
+    return Elsewhere(
+        {number: each for number, each in bound.items() if each.xero_id not in dead},
+        requests.unsettled_ids(cycle.doors.audit, other.family),
+    )
 
 
 def _of_family(cycle: Cycle, header: Invoice) -> bool:
@@ -116,11 +131,8 @@ def _of_family(cycle: Cycle, header: Invoice) -> bool:
     return is_credit(header) is (cycle.kind is CREDIT_NOTE)
 
 
-def by_header(cycle: Cycle, entry: Entry, posted: bool, elsewhere: Mapping[int, Bound]) -> Result | None:
-    """The outcome of records that need no lines: too old, not closed, of another sign. None: go on.
-
-    `elsewhere`: those that the other family of sales documents has posted.
-    """
+def by_header(cycle: Cycle, entry: Entry, posted: bool, elsewhere: Elsewhere) -> Result | None:
+    """The outcome of records that need no lines: too old, not closed, of another sign. None: go on."""
     header: Invoice | None = entry.header
     if header is None:
         return None
@@ -136,12 +148,14 @@ def by_header(cycle: Cycle, entry: Entry, posted: bool, elsewhere: Mapping[int, 
             )
         return cycle.result(entry, Outcome.SKIPPED)
     if not _of_family(cycle, header):
-        if posted and entry.connectwise_id not in elsewhere:
+        if posted and entry.connectwise_id not in elsewhere.bound:
             message = f"{entry.reference} was posted as {_one(cycle.kind)}; its total is now {header.total}."
             return cycle.hold(entry, Hold(Reason.SIGN_CHANGED, str(header.total), message))
         return cycle.result(entry, Outcome.SKIPPED)
-    if not posted and (there := elsewhere.get(entry.connectwise_id)) is not None:
-        was = _one(INVOICE if cycle.kind is CREDIT_NOTE else CREDIT_NOTE)
+    if entry.connectwise_id in elsewhere.in_doubt:
+        return cycle.hold(entry, Hold(Reason.UNSETTLED))
+    if (there := elsewhere.bound.get(entry.connectwise_id)) is not None:
+        was = _one(OTHER[cycle.family])
         message = (
             f"{entry.reference} was posted to {there.organisation} as {was}, which is still there; its total is now "
             f"{header.total}."

@@ -19,6 +19,7 @@ from blocks.audit.runs import Result, Standing
 from blocks.audit.sweeps import Known
 from flows import updates
 from flows.planning import digest_of
+from mappings.kinds import OTHER
 from mappings.money import plain
 from mappings.outcomes import MISSING, WAITING, Hold, Outcome, Reason, XeroList
 from mappings.plans import Bound
@@ -321,6 +322,7 @@ def _judge(cycle: Cycle, owned: Mapping[int, Found], gone: Mapping[int, Known], 
     standings = runs.standings(audit, cycle.family, numbers)
     # Whatever waits is looked at for its own reason, by every cycle.
     quiet = [n for n in numbers if standings[n].outcome not in WAITING and _unwritten(cycle, standings[n])]
+    quiet = _without_replaced(cycle, quiet, standings)
     bound = requests.bound(audit, cycle.family, quiet)
     for number, last in requests.last_writes(audit, cycle.family, quiet).items():
         theirs = owned[number]
@@ -331,12 +333,20 @@ def _judge(cycle: Cycle, owned: Mapping[int, Found], gone: Mapping[int, Known], 
             books.edited.append(number)
 
 
+def _without_replaced(cycle: Cycle, numbers: Sequence[int], standings: Mapping[int, Standing]) -> list[int]:
+    """Without the records that have become the other kind of document: theirs of this kind was voided for that."""
+    skipped = [number for number in numbers if standings[number].outcome is Outcome.SKIPPED]
+    replaced = requests.bound(cycle.doors.audit, OTHER[cycle.family].family, skipped)
+    return [number for number in numbers if number not in replaced]
+
+
 def _tell_removed(cycle: Cycle, books: _Books, steps: Steps) -> None:
     """Hold the records whose documents people removed; of very many that are simply not shown say no more than that."""
     removed: dict[int, Found | None] = dict(books.dead)
     for organisation, absent in books.absent.items():
         standings = runs.standings(cycle.doors.audit, cycle.family, absent)
         new = [n for n in absent if standings[n].outcome not in WAITING and _unwritten(cycle, standings[n])]
+        new = _without_replaced(cycle, new, standings)
         many = too_many(len(new), books.known[organisation])
         _tell_of_all(
             cycle, organisation, all_at_once(cycle.kind, len(new), books.known[organisation], organisation), many

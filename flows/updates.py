@@ -56,7 +56,10 @@ def without_reading(
     removed = standing is not None and standing.reason == Reason.REMOVED_IN_XERO
     asked = bool(take_for(cycle, standing)) or recreates(cycle, standing)
     decides = asked and standing is not None and (removed or is_asked(cycle, standing))
-    if mapped.fingerprint == known.fingerprint and not decides:
+    # While its total had the other sign, or policy skipped it, nobody looked at its document; the cure of the former is
+    # to void it.
+    away = standing is not None and (standing.outcome is Outcome.SKIPPED or standing.reason == Reason.SIGN_CHANGED)
+    if mapped.fingerprint == known.fingerprint and not decides and not away:
         # What is voided stays voided: that takes no second look.
         return _again(standing) if removed and standing is not None else Unchanged(mapped, known.xero_id)
     if standing is not None and not asked and standing.seen == entry.seen and standing.reason == Reason.BRAKE:

@@ -30,6 +30,10 @@ CREDIT_NOTE = Kind(
     "credit_notes", "credit note", "credit memo", "ACCRECCREDIT", "CreditNotes", "CreditNoteID", "CreditNoteNumber",
     linked=False, due=False,
 )  # fmt: skip
+OTHER = {INVOICE.family: CREDIT_NOTE, CREDIT_NOTE.family: INVOICE}
+"""The kind that a record of a family becomes when the sign of its total changes."""
+KINDS = {kind.family: kind for kind in (INVOICE, CREDIT_NOTE)}
+"""The kind of document that each family posts."""
 FAMILY_SHOWN = {"allocations": "credit_notes"}
 """The family that people know, of records that are kept apart: allocations belong to credit notes."""
 
@@ -37,7 +41,3 @@ FAMILY_SHOWN = {"allocations": "credit_notes"}
 def kept_as(family: str) -> tuple[str, ...]:
     """The names under which the records of a family are kept: its own, and those of what belongs to it."""
     return (family, *(kept for kept, shown in FAMILY_SHOWN.items() if shown == family))
-
-
-KINDS = {kind.family: kind for kind in (INVOICE, CREDIT_NOTE)}
-"""The kind of document that each family posts."""

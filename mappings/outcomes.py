@@ -168,15 +168,15 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.TAX_DIFFERS: Explanation(
         "The tax that Xero would compute differs from ConnectWise's by more than a cent per taxable line.",
-        "Correct the tax type in taxes.csv, or the tax on the invoice in ConnectWise.",
+        "Correct the tax type in taxes.csv, or the tax on the record in ConnectWise.",
     ),
     Reason.TOTAL_DIFFERS: Explanation(
         "Xero's total of the posted document differs from ConnectWise's.",
         "Compare the two documents line by line and correct the one that is wrong.",
     ),
     Reason.LINES_INCOMPLETE: Explanation(
-        "The rows of the invoice do not add up to the amounts on its header.",
-        "Open the invoice in ConnectWise and correct its rows, or reopen and close it so that it is totalled again.",
+        "The rows of the record do not add up to the amounts on its header.",
+        "Open the record in ConnectWise and correct its rows, or reopen and close it so that it is totalled again.",
     ),
     Reason.ZERO_TOTAL: Explanation(
         "The total is 0.00, and policy says to hold such documents.",
@@ -240,7 +240,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.SIGN_CHANGED: Explanation(
         "The total changed its sign after posting: an invoice became a credit, or the other way round.",
-        "Void the document in Xero and enter the new one by hand, or undo the change in ConnectWise.",
+        "Delete or void the document in Xero, and the next cycle posts the new one; or undo the change in ConnectWise.",
     ),
     Reason.SOURCE_DELETED: Explanation(
         "The record was deleted in ConnectWise; its document in Xero was left as it is.",
@@ -251,8 +251,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Look for the record in ConnectWise; where it exists, let the API member's role see it again.",
     ),
     Reason.WAITS_FOR_CLOSE: Explanation(
-        "The invoice was reopened in ConnectWise after it was posted; the posted document is left alone.",
-        "Close the invoice again in ConnectWise.",
+        "The record was reopened in ConnectWise after it was posted; the posted document is left alone.",
+        "Close it again in ConnectWise.",
         needs_people=False,
     ),
     Reason.WAITS_FOR_INVOICE: Explanation(

@@ -78,12 +78,13 @@ def is_ours(document: Document, found: Found) -> bool:
     """
     if document.kind.linked:
         return found.url == document.url
-    return (
-        found.type == document.type
-        and found.contact_id.lower() == document.contact_id.lower()
-        and (found.date, found.currency, found.total) == (document.date, document.currency, document.total)
-        and fold(found.reference) == fold(document.document_reference)
-    )
+    return likeness(document) == likeness(found)
+
+
+def likeness(one: Document | Found) -> tuple[object, ...]:
+    """What a document is told by where it carries no link of ours, and its number may have been changed."""
+    reference = one.document_reference if isinstance(one, Document) else one.reference
+    return one.type, one.contact_id.lower(), one.date, one.currency, one.total, fold(reference)
 
 
 def organisation_changed(document: Document, bound: Bound) -> Hold:

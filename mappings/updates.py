@@ -209,11 +209,11 @@ def _correction(update: Update) -> str:
     if document.currency != theirs.currency:
         what = f"Enter the change from {theirs.currency} to {document.currency} in Xero by hand"
     elif difference:
-        less, more = ("credit note", "invoice") if document.kind is INVOICE else ("invoice", "credit note")
+        less = "a credit note" if document.kind is INVOICE else "an invoice"
         what = (
-            f"Enter a further {more} of {plain(difference)} {document.currency} beside {number} in Xero"
+            f"Enter a further {document.kind.word} of {plain(difference)} {document.currency} beside {number} in Xero"
             if difference > 0
-            else f"Enter a {less} of {plain(-difference)} {document.currency} for {number} in Xero"
+            else f"Enter {less} of {plain(-difference)} {document.currency} for {number} in Xero"
         )
     else:
         what = f"Change {number} by hand as far as Xero lets you; the total stays"

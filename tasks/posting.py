@@ -33,7 +33,7 @@ from mappings.kinds import Kind
 from mappings.merging import LastWrite
 from mappings.money import plain
 from mappings.outcomes import WAITING, Hold, Outcome, Reason
-from mappings.plans import Adopt, Bound, Create, Take, decide, is_ours
+from mappings.plans import Adopt, Bound, Create, Take, decide, is_ours, likeness
 from mappings.sweeping import edited
 from mappings.xero import Document, Found, fold, write_json
 from tasks.cycle import Cycle, Entry
@@ -278,8 +278,9 @@ def _looked_up(
             continue
         action = choose(cycle, document, found, refused=words is not None)
         if isinstance(action, Adopt):
-            # Our own link on it: we wrote it, and its answer was lost long ago.
-            written_by_us = is_ours(document, action.found)
+            # Our own link on it: we wrote it, and its answer was lost long ago. Where there is no link, a refusal says
+            # that this write did not make it.
+            written_by_us = is_ours(document, action.found) and (words is None or cycle.kind.linked)
             (bindings if written_by_us else taken_over).append((document, action.found))
             outcome = Outcome.POSTED if written_by_us else Outcome.UNCHANGED
             results.append(cycle.result(entry_of(cycle, document), outcome, None, document, action.found.xero_id))
@@ -337,8 +338,8 @@ def look(
 ) -> dict[int, InXero]:
     """Look documents of one organisation up by number, and by the numbers of those `known` from an earlier look.
 
-    `by_link`: what is not there is also looked for by our link, among all documents since its date. Raises
-    LimitReached, Unreachable.
+    `by_link`: what is not there is also looked for by our link (or, of a kind without one, by its content), among all
+    documents since its date. Raises LimitReached, Unreachable.
     """
     tenant_id, xero = documents[0].tenant_id, cycle.doors.xero
     seen = {number: list(found) for number, found in (known or {}).items()}
@@ -352,18 +353,16 @@ def look(
         for page in xero.documents_since(tenant_id, cycle.kind, min(document.date for document in lost)):
             fresh |= {found.xero_id: found for found in page if any(is_ours(each, found) for each in lost)}
     bound = requests.owners(cycle.doors.audit, tenant_id, list(fresh))
+    # Without a link documents may look alike: what is bound, or has another one's number, is that other one.
+    free = [found for found in fresh.values() if found.xero_id not in bound and fold(found.number) not in asked]
+    alike = {} if cycle.kind.linked else _alike(lost, free)
     there: dict[int, InXero] = {}
     for document in documents:
         # What was seen before and bears another number again is not in the answer: as it was seen.
         candidates = {found.xero_id: fresh.get(found.xero_id, found) for found in seen.get(document.connectwise_id, ())}
         candidates |= {found.xero_id: found for found in by_number.get(fold(document.number), ())}
-        candidates |= {
-            found.xero_id: found
-            for found in fresh.values()
-            # Without a link two documents may look alike: what has another one's number is that other one.
-            if is_ours(document, found)
-            and (document.kind.linked or (document in lost and fold(found.number) not in asked))
-        }
+        linked = [found for found in fresh.values() if cycle.kind.linked and found.url == document.url]
+        candidates |= {found.xero_id: found for found in (*linked, *alike.get(document.connectwise_id, ()))}
         record = (document.family, document.connectwise_id)
         own: list[Found] = []
         others: list[Found] = []
@@ -372,6 +371,24 @@ def look(
             (own if owner in (None, record) else others).append(found)
         there[document.connectwise_id] = InXero(own, others)
     return there
+
+
+def _alike(lost: Sequence[Document], free: Sequence[Found]) -> dict[int, Sequence[Found]]:
+    """Which of the documents in Xero may be these, by content.
+
+    Where several of ours are alike it does not matter which of them is which, so each gets one; the rest is not there.
+    With more in Xero than of ours nobody can tell, and each gets all.
+    """
+    groups: dict[tuple[object, ...], list[Document]] = defaultdict(list)
+    for document in lost:
+        groups[likeness(document)].append(document)
+    alike: dict[int, Sequence[Found]] = {}
+    for key, group in groups.items():
+        found = [each for each in free if each.live and likeness(each) == key]
+        several = len(found) > len(group)
+        for place, document in enumerate(group):
+            alike[document.connectwise_id] = found if several else found[place : place + 1]
+    return alike
 
 
 def choose(

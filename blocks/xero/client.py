@@ -31,6 +31,7 @@ UNTOLD_DAY = 3600.0
 """How long the day's limit is taken to last when the answer does not say."""
 READERS = {"Allocations": Found.of_allocation, "Contacts": Found.of_contact, "Payments": Found.of_payment}
 """How the elements of a collection are read that holds no documents."""
+OR = "%20OR%20"
 LONGEST_CONDITION = 1800
 """Characters of an encoded condition: with the rest of its address below the 2,000 that every server takes."""
 
@@ -162,7 +163,7 @@ class XeroClient:
         if kind.linked:
             queries = [f"IDs={','.join(chunk)}" for chunk in _chunks(asked, LOOK_UP)]
         else:
-            queries = [f"where={each}" for each in _any_of(f'{kind.id}==Guid("{xero_id}")' for xero_id in asked)]
+            queries = [f"where={each}" for each in _any_of(_has_id(kind, xero_id) for xero_id in asked)]
         found: dict[str, Found] = {}
         for query in queries:
             for page in self._documents(tenant_id, kind, query):
@@ -390,15 +391,27 @@ def _contains(kind: Kind, number: str) -> str:
     return f'Type=="{kind.type}" AND {kind.number}!=null AND {kind.number}.Contains("{part}")'
 
 
+def ids_per_call(kind: Kind) -> int:
+    """How many documents of a kind one call reads by their ids."""
+    if kind.linked:
+        return LOOK_UP
+    each = len(quote(_has_id(kind, "0" * 36), safe="")) + len(OR)
+    return (LONGEST_CONDITION + len(OR)) // each
+
+
+def _has_id(kind: Kind, xero_id: str) -> str:
+    return f'{kind.id}==Guid("{xero_id}")'
+
+
 def _any_of(conditions: Iterable[str]) -> Iterator[str]:
     """Conditions joined by OR, encoded, as many in one as an address carries."""
     joined = ""
     for each in conditions:
         one = quote(each, safe="")
-        if joined and len(joined) + len(one) + len("%20OR%20") > LONGEST_CONDITION:
+        if joined and len(joined) + len(one) + len(OR) > LONGEST_CONDITION:
             yield joined
             joined = ""
-        joined = f"{joined}%20OR%20{one}" if joined else one
+        joined = f"{joined}{OR}{one}" if joined else one
     if joined:
         yield joined
 

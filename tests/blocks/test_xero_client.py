@@ -16,10 +16,10 @@ from blocks.audit.database import Audit
 from blocks.audit.exchanges import Exchanges
 from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
 from blocks.wire import Retries
-from blocks.xero.client import XeroClient
+from blocks.xero.client import XeroClient, ids_per_call
 from blocks.xero.credentials import MemoryTokenStore, XeroCredentials
 from deployments.sandbox.xero import Limits, Organisation, SimulatedXero
-from mappings.kinds import INVOICE
+from mappings.kinds import CREDIT_NOTE, INVOICE
 from mappings.xero import fold
 from tests.blocks.support import (
     TENANT,
@@ -245,6 +245,49 @@ def test_numbers_with_commas_quotes_and_blank_ends_are_found_and_no_others(audit
     found = simulated(system, audit, clock).documents_by_number(TENANT, INVOICE, ODD)
     assert set(found) == {fold(number) for number in ODD}
     assert all(len(documents) == 1 for documents in found.values())
+
+
+# Credit notes: their list takes neither ids nor numbers as parameters, so both are conditions
+
+
+def test_credit_notes_are_asked_for_by_conditions_that_fit_into_an_address(audit: Audit, clock: Clock) -> None:
+    server = Server(envelope("CreditNotes"))
+    client = xero(audit, clock, server)
+    ids = [f"{number:08}-0000-4000-8000-000000000001" for number in range(60)]
+    client.documents_by_id(TENANT, CREDIT_NOTE, [*ids, *ids[:5]])
+    asked = [query(request) for request in server.requests]
+    parts = [each["where"].split(" OR ") for each in asked]
+    assert [part for one in parts for part in one] == [f'CreditNoteID==Guid("{each}")' for each in ids]
+    assert max(map(len, parts)) == ids_per_call(CREDIT_NOTE) > 20 and ids_per_call(INVOICE) == 50
+    assert {(each["page"], each["order"]) for each in asked} == {("1", "CreditNoteID")}
+    client.documents_by_number(TENANT, CREDIT_NOTE, [f"CM-{number}" for number in range(120)])
+    assert all(len(str(request.url)) < 2000 for request in server.requests)
+    assert client.documents_by_id(TENANT, CREDIT_NOTE, []) == {}
+    assert client.documents_by_number(TENANT, CREDIT_NOTE, ["", "  "]) == {}
+
+
+def test_credit_notes_are_found_whatever_their_number_says_and_no_others(audit: Audit, clock: Clock) -> None:
+    """A quote cannot stand in a condition for certain; a comma can. Suppliers' credit notes are none of ours."""
+    from deployments.sandbox.xero import XeroSwitches
+
+    system, organisation = books(clock)
+    system.switches = XeroSwitches(ascii_numbers=False)
+    contact = organisation.add_contact("Acme")["ContactID"]
+    made = {}
+    for number in (*ODD, "4", "1", "7", "24"):
+        given = {"Type": "ACCRECCREDIT", "CreditNoteNumber": number, "Contact": {"ContactID": contact}}
+        made[number] = organisation.enter_credit_note(**given, Date="2026-03-01")["CreditNoteID"]
+    organisation.enter_credit_note(Type="ACCPAYCREDIT", CreditNoteNumber="4,1", Contact={"ContactID": contact})
+    organisation.delete(made["4,2"])
+    client = simulated(system, audit, clock)
+    found = client.documents_by_number(TENANT, CREDIT_NOTE, ODD)
+    assert {number: [each.xero_id for each in documents] for number, documents in found.items()} == {
+        fold(number): [made[number]] for number in ODD
+    }
+    assert found["4,2"][0].status == "DELETED"
+    assert client.documents_by_id(TENANT, CREDIT_NOTE, list(made.values())).keys() == set(made.values())
+    since = [each for page in client.documents_since(TENANT, CREDIT_NOTE, date(2026, 1, 1)) for each in page]
+    assert {each.xero_id for each in since} == set(made.values())
 
 
 def test_dead_documents_are_found_bills_are_not_and_case_does_not_count(audit: Audit, clock: Clock) -> None:

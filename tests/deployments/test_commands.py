@@ -54,7 +54,7 @@ def test_the_first_day_of_an_installation(prefect_server: str, place: Place) -> 
     """Set-up, plan, first cycle, second cycle, exceptions, audit: each agrees with the others and with the story."""
     setup = place.tieout("setup", "--json")
     assert setup.returncode == 0, setup.stderr
-    names = ("invoices", "sweep", "reconcile", "force-sync")
+    names = ("invoices", "credit_notes", "sweep", "reconcile", "force-sync")
     assert told(setup)["deployments"] == [f"{place.name}-{name}" for name in names]
     assert place.tieout("setup", "--json").stdout == setup.stdout
 
@@ -64,13 +64,24 @@ def test_the_first_day_of_an_installation(prefect_server: str, place: Place) -> 
 
     first = place.tieout("sync", "--json")
     assert first.returncode == 3, first.stderr
-    family = told(first)["families"][0]
     ended = ("posted", "updated", "unchanged", "held", "rejected", "deferred", "skipped")
-    assert family["read"] == sum(family[name] for name in ended)
+    by_name = {family["family"]: family for family in told(first)["families"]}
+    assert list(by_name) == ["invoices", "credit_notes"]
+    for family in by_name.values():
+        assert family["read"] == sum(family[name] for name in ended)
+    assert (by_name["credit_notes"]["read"], by_name["credit_notes"]["posted"]) == (2, 2)
     held = {each["reference"]: each["reason"] for each in told(first)["exceptions"]}
     assert held == place.story.expected
 
-    written = {each["reference"] for each in planned["writes"]}
+    of_kind = {
+        kind: {each["reference"] for each in planned["writes"] if each["document"] == kind}
+        for kind in ("invoice", "credit_note")
+    }
+    written = of_kind["invoice"]
+    notes = [each for books in place.xero.organisations.values() for each in books.credit_notes()]
+    assert {each["CreditNoteNumber"] for each in notes} == of_kind["credit_note"] == set(place.story.credit_memos)
+    memos = [place.connectwise.record("invoice", place.story.invoices[each]) for each in place.story.credit_memos]
+    assert sum(each["Total"] for each in notes) == -sum(each["total"] for each in memos)
     posted = {
         each["InvoiceNumber"]
         for books in place.xero.organisations.values()
@@ -82,8 +93,10 @@ def test_the_first_day_of_an_installation(prefect_server: str, place: Place) -> 
     assert {each["reference"] for each in planned["holds"]} == held.keys() - {place.story.keys["number_taken"]}
 
     second = place.tieout("sync", "--json")
-    again = told(second)["families"][0]
-    assert (again["posted"], again["calls"]["connectwise"]) == (0, 1)
+    again = told(second)["families"]
+    assert [(each["posted"], each["calls"]["connectwise"]) for each in again] == [(0, 1), (0, 1)]
+    # Nothing of the credit notes waits.
+    assert again[1]["calls"]["xero"] == 0
 
     listed = place.tieout("exceptions", "--json")
     assert listed.returncode == 3

@@ -50,7 +50,7 @@ def artifacts(api: str, run: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_a_run_is_read_by_references_and_its_links_open(prefect_server: str, place: Place) -> None:
     """Run and task names carry references; the outcome table links into both systems; few records have a task each."""
     assert place.tieout("setup").returncode == 0
-    assert place.tieout("sync").returncode == 3
+    assert place.tieout("sync", "invoices").returncode == 3
     run = latest_run(prefect_server)
     assert re.fullmatch(r"invoices \d{4}-\d\d-\d\d \d\d:\d\d", run["name"])
     assert run["state_name"] == "Completed"
@@ -76,3 +76,32 @@ def test_a_run_is_read_by_references_and_its_links_open(prefect_server: str, pla
     forced = latest_run(prefect_server)
     assert forced["name"] == f"invoices {number}"
     assert f"map {number}" in task_names(prefect_server, forced, 3)
+
+
+def test_the_links_of_a_credit_note_open_in_both_systems(prefect_server: str, place: Place) -> None:
+    assert place.tieout("setup").returncode == 0
+    assert place.tieout("sync", "credit_notes").returncode == 0
+    run = latest_run(prefect_server)
+    assert re.fullmatch(r"credit_notes \d{4}-\d\d-\d\d \d\d:\d\d", run["name"])
+    made = artifacts(prefect_server, run)
+    table = made[f"{place.name}-credit-notes-outcomes"]["data"]
+    rows = json.loads(table) if isinstance(table, str) else table
+    assert {row["reference"]: row["outcome"] for row in rows} == dict.fromkeys(place.story.credit_memos, "posted")
+    for row in rows:
+        for column in ("ConnectWise", "Xero"):
+            address = re.fullmatch(r"\[open\]\((.+)\)", row[column])
+            assert address, row
+            page = httpx.get(address[1])
+            assert page.status_code == 200 and row["reference"] in page.text
+            assert column == "ConnectWise" or "Credit Note" in page.text
+    assert made[f"{place.name}-credit-notes-summary"]["data"].startswith("# Credit notes")
+
+    number = place.story.credit_memos[0]
+    place.connectwise.edit_invoice(place.story.invoices[number], customerPO="PO-9")
+    forced = place.tieout("sync", "credit_notes", "--reference", number, "--json")
+    assert forced.returncode == 0, forced.stderr
+    (family,) = json.loads(forced.stdout)["families"]
+    assert (family["family"], family["read"], family["updated"]) == ("credit_notes", 1, 1)
+    assert latest_run(prefect_server)["name"] == f"credit_notes {number}"
+    unknown = place.tieout("sync", "credit_notes", "--reference", "99999999")
+    assert (unknown.returncode, "no credit memo '99999999'" in unknown.stdout + unknown.stderr) == (2, True)

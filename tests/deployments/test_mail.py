@@ -95,7 +95,7 @@ def test_a_cycle_mails_and_a_mail_that_fails_changes_nothing_but_a_line(
     """The foreground cycle is a flow run like any other; what the server refused is told by the next one."""
     set_up(mailing)
     box.says = "451 try later"
-    refused = mailing.tieout("sync")
+    refused = mailing.tieout("sync", "invoices")
     assert refused.returncode == 3, "as without the mail"
     (line, *_) = [line for line in refused.stderr.splitlines() if "was not sent" in line]
     assert line.startswith("tieout: The mail 'tieout: ") and f"127.0.0.1:{box.port} said 451 try later" in line
@@ -106,7 +106,7 @@ def test_a_cycle_mails_and_a_mail_that_fails_changes_nothing_but_a_line(
     assert box.mails == []
 
     box.says = ""
-    taken = mailing.tieout("sync")
+    taken = mailing.tieout("sync", "invoices")
     assert taken.returncode == 3 and "was not sent" not in taken.stderr
     open_ones = json.loads(mailing.tieout("exceptions", "--json").stdout)["exceptions"]
     assert len(box.mails) == len({each["organisation"] for each in open_ones})
@@ -132,7 +132,7 @@ def test_set_up_may_run_again_and_follows_the_file_but_keeps_what_ops_changed(
     assert {each["actions"][0]["block_document_id"] for each in first} == {blocks[f"{mailing.name}-mail"]["id"]}
     found = httpx.post(f"{prefect_server}/deployments/filter", json={}).raise_for_status().json()
     ours = {f"prefect.deployment.{each['id']}" for each in found if each["name"].startswith(f"{mailing.name}-")}
-    assert len(ours) == 4
+    assert len(ours) == 5
     assert [set(each["trigger"]["match_related"]["prefect.resource.id"]) for each in first] == [ours] * 3
 
     changed = first[0]

@@ -249,10 +249,12 @@ def test_the_statement_of_a_first_day(prefect_server: str, place: Place) -> None
     file = place.folder / "statement.csv"
     done = place.tieout("reconcile", "--json", "--csv", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
-    (family,) = json.loads(done.stdout)["families"]
+    family, credit_notes = json.loads(done.stdout)["families"]
+    assert [each["family"] for each in (family, credit_notes)] == ["invoices", "credit_notes"]
+    assert credit_notes["differences"] == [] and sum(row["xero"]["count"] for row in credit_notes["rows"]) == 2
     reasons = {each["reference"]: each["reason"] for each in family["differences"] if each["kind"] == "held"}
     assert reasons.items() <= place.story.expected.items() and reasons
-    for row in family["rows"]:
+    for row in (*family["rows"], *credit_notes["rows"]):
         assert row["unexplained"] == {"count": 0, "amount": "0.00"}
     with file.open(encoding="utf-8-sig", newline="") as written:
         assert {each["line"] for each in csv.DictReader(written)} >= {"connectwise", "xero", "unexplained", "held"}
@@ -285,7 +287,7 @@ def test_the_statement_of_a_first_day(prefect_server: str, place: Place) -> None
     assert "Not tied out" in found.stdout and "COPY-1" in found.stdout
     day = posted["DateString"][:10]
     state = run_flow(place.name, first=day, last=day)
-    assert state["type"] == "FAILED" and state["message"].startswith("Not tied out: unexplained -")
+    assert state["type"] == "FAILED" and state["message"].startswith("Invoices: Not tied out: unexplained -")
     assert latest_run(prefect_server)["name"] == f"reconcile from {day} to {day}"
 
 

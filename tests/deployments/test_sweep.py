@@ -53,7 +53,8 @@ def test_the_nightly_sweep_tells_of_a_deleted_invoice_in_its_run(prefect_server:
     run = latest_run(prefect_server)
     assert run["name"].startswith("sweep ")
     made = artifacts(prefect_server, run)
-    summary = next(each for key, each in made.items() if key.endswith("-summary"))["data"]
+    assert any(key.endswith("-credit-notes-summary") for key in made)
+    summary = next(each for key, each in made.items() if key.endswith("-invoices-summary"))["data"]
     assert f"{number} was deleted in ConnectWise" in summary.replace("\\", "")
     held = json.loads(place.tieout("exceptions", "--json").stdout)["exceptions"]
     assert {each["reference"]: each["reason"] for each in held}[number] == "source_deleted"

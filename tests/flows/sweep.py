@@ -21,6 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -159,13 +160,71 @@ def plain_act(world: World) -> None:
         world.add_invoice(number, location=place)
 
 
-ACTS: dict[str, tuple[Callable[[World], None], Callable[[World], None] | None]] = {
-    "first": (first_act, None),
-    "later": (first_act, second_act),
-    "edits": (posted_act, edits_act),
-    "plain": (plain_act, None),
+def memos_act(world: World) -> None:
+    """Credit memos that are about to be posted, two of them alike but for their numbers."""
+    world.policy('[organisation."Sydney".contacts]\ncreate = "create"\n')
+    world.write("accounts.csv", ACCOUNTS)
+    for number in ("CM-01", "CM-02", "CM-03", "CM-04", "CM-05"):
+        world.add_credit_memo(number)
+    world.add_credit_memo("CM-41", "70", location="Perth")
+    world.add_invoice("40001")
+
+
+def credits_act(world: World) -> None:
+    """Six hours later: edits on both sides, and new memos; alike, adopted, in conflict, refused, to a new customer."""
+    world.later()
+    connectwise, notes = world.connectwise, world.credit_notes()
+    ids = {raw["invoiceNumber"]: number for number, raw in connectwise.tables["invoice"].records.items()}
+
+    def edit(number: str, price: str) -> None:
+        connectwise.edit_row("product", connectwise.rows("product", ids[number])[0]["id"], price=Decimal(price))
+        connectwise.edit_invoice(ids[number])
+
+    edit("CM-01", "-120")
+    edit("CM-41", "-75")
+    world.books.approve(notes["CM-02"]["CreditNoteID"])
+    connectwise.edit_invoice(ids["CM-02"], invoiceNumber="CM-22", customerPO="PO-9")
+    world.books.edit(notes["CM-03"]["CreditNoteID"], Reference="HERS")
+    connectwise.edit_invoice(ids["CM-03"], customerPO="OURS")
+    world.books.approve(notes["CM-04"]["CreditNoteID"])
+    world.books.refund(notes["CM-04"]["CreditNoteID"], "10")
+    edit("CM-04", "-90")
+    contact = world.books.contacts.find("name", "acme pty ltd")[0].contact_id
+    for number, amount in (("CM-13", "100"), ("CM-14", "99")):
+        world.add_credit_memo(number)
+        world.books.enter_credit_note(
+            Type="ACCRECCREDIT",
+            CreditNoteNumber=number,
+            Contact={"ContactID": contact},
+            Date=world.clock().date(),
+            LineItems=[{"Description": "By hand", "Quantity": 1, "UnitAmount": amount, "AccountCode": "200"}],
+        )
+    world.books.archive_account("260")
+    world.add_invoice("CM-16", time=[], expenses=[{"amount": -50, "notes": "Taxi"}])
+    connectwise.add_company("MADE", "Made To Order", account_number="MADE01")
+    world.add_credit_memo("CM-15", company="MADE")
+    for number, place in (("CM-11", "Sydney"), ("CM-12", "Sydney"), ("CM-42", "Perth"), ("CM-43", "Perth")):
+        world.add_credit_memo(number, location=place)
+    world.add_invoice("40002", hours="-1")
+    world.add_invoice("40003")
+
+
+@dataclass(frozen=True)
+class Act:
+    """What happens before the cycle that is disturbed; where it goes on, a cycle runs between the two parts."""
+
+    begins: Callable[[World], None]
+    goes_on: Callable[[World], None] | None = None
+    family: str = "invoices"
+
+
+ACTS = {
+    "first": Act(first_act),
+    "later": Act(first_act, second_act),
+    "edits": Act(posted_act, edits_act),
+    "credits": Act(memos_act, credits_act, "credit_notes"),
+    "plain": Act(plain_act),
 }
-"""What happens before the cycle that is disturbed; where there is a second part, a cycle runs between the two."""
 
 
 # One case
@@ -280,11 +339,12 @@ class _Troupe:
         self.schema = schema
         _warm_up(folder / "warm")
         self.world = World(folder / "stage", audit_url=schema.url if schema else "").ready_twice()
-        begins, goes_on = ACTS[act]
-        begins(self.world)
-        if goes_on is not None:
-            self.world.cycle()
-            goes_on(self.world)
+        begun = ACTS[act]
+        self.family = begun.family
+        begun.begins(self.world)
+        if begun.goes_on is not None:
+            self.world.cycle(family=self.family)
+            begun.goes_on(self.world)
         if not schema:
             # A log that was not merged would be left out of the copies.
             with closing(sqlite3.connect(self.world.folder / "audit.db")) as connection:
@@ -296,7 +356,7 @@ class _Troupe:
 
     def rehearse(self, switches: XeroSwitches, by_hand: bool = False) -> dict[str, Any]:
         """What an undisturbed cycle does, and how things look afterwards."""
-        line, pid = _fork(lambda: self._in(lambda world: _rehearse(world, switches, by_hand), "rehearsal"))
+        line, pid = _fork(lambda: self._in(lambda world: _rehearse(world, self.family, switches, by_hand), "rehearsal"))
         rehearsal: dict[str, Any] | str = _received(line, pid)
         assert not isinstance(rehearsal, str), rehearsal
         return rehearsal
@@ -339,7 +399,7 @@ class _Troupe:
         return problems
 
     def _case(self, case: Case, name: str) -> Any:
-        return self._in(lambda world: _play(world, case, self.pictures[case.by_hand]), name)
+        return self._in(lambda world: _play(world, self.family, case, self.pictures[case.by_hand]), name)
 
     def _in(self, act: Callable[[World], Any], name: str) -> Any:
         world = self.open(name)
@@ -362,11 +422,12 @@ class Picture:
     @classmethod
     def of(cls, world: World) -> Picture:
         """Take it."""
-        numbers = {
-            each["InvoiceID"]: f"{organisation.name} {each['InvoiceNumber']}"
-            for organisation in world.xero.organisations.values()
-            for each in organisation.invoices(live=False)
-        }
+        numbers: dict[str, str] = {}
+        for organisation in world.xero.organisations.values():
+            for each in organisation.invoices(live=False):
+                numbers[each["InvoiceID"]] = f"{organisation.name} {each['InvoiceNumber']}"
+            for each in organisation.credit_notes(live=False):
+                numbers[each["CreditNoteID"]] = f"{organisation.name} {each['CreditNoteNumber']}"
         records = world.rows(RECORDS)
         return cls(
             world.snapshot(),
@@ -382,9 +443,8 @@ class Picture:
     def differences(self, other: Picture) -> list[str]:
         """What is different in `other`, in words."""
         found = []
-        for name, mine in self.xero.items():
-            theirs = other.xero[name].get("ACCREC", {})
-            mine = mine.get("ACCREC", {})
+        for name, kind in [(name, kind) for name in self.xero for kind in ("ACCREC", "ACCRECCREDIT")]:
+            mine, theirs = self.xero[name].get(kind, {}), other.xero[name].get(kind, {})
             found += [f"{number} is missing in {name}" for number in sorted(mine.keys() - theirs.keys())]
             found += [f"{number} is too much in {name}" for number in sorted(theirs.keys() - mine.keys())]
             found += [
@@ -402,50 +462,50 @@ class Picture:
 
 def _warm_up(folder: Path) -> None:
     """Play all acts once in this very process: whatever is imported or compiled once, every fork has already."""
-    for begins, goes_on in (ACTS["later"], ACTS["edits"]):
-        world = World(folder / begins.__name__).ready_twice()
-        begins(world)
-        world.cycle()
-        if goes_on is not None:
-            goes_on(world)
-        world.cycle()
-        world.later().cycle()
+    for name in ("later", "edits", "credits"):
+        act, world = ACTS[name], World(folder / name).ready_twice()
+        act.begins(world)
+        world.cycle(family=act.family)
+        if act.goes_on is not None:
+            act.goes_on(world)
+        world.cycle(family=act.family)
+        world.later().cycle(family=act.family)
     Picture.of(world)
     gc.collect()
     gc.freeze()
 
 
-def _rehearse(world: World, switches: XeroSwitches, by_hand: bool) -> dict[str, Any]:
+def _rehearse(world: World, family: str, switches: XeroSwitches, by_hand: bool) -> dict[str, Any]:
     """The undisturbed cycle, in a child like all others: its events, its calls to Xero, and the picture after it."""
     world.xero.switches = switches
-    told = _in_child(world, 0)
+    told = _in_child(world, family, 0)
     calls = [f"{call.method} {call.path.rpartition('/')[2]}" for call in world.to_xero.calls[told["before"] :]]
     if by_hand:
         hand_act(world)
     for _ in range(2):
-        summary = world.later().cycle()
+        summary = world.later().cycle(family=family)
         assert not summary.failed, summary.failed
     return {"events": told["events"], "calls": calls, "picture": Picture.of(world)}
 
 
-def _play(world: World, case: Case, expected: Picture) -> str:
+def _play(world: World, family: str, case: Case, expected: Picture) -> str:
     """Let the thing go wrong, run two more cycles, and say what is not as it should be ('' when all is well)."""
     world.xero.switches = case.switches
     if case.kill_at:
-        told = _in_child(world, case.kill_at)
+        told = _in_child(world, family, case.kill_at)
         if not told["killed"]:
             return f"the cycle ended before event {case.kill_at}: {told}"
-    elif not _with_fault(world, case):
+    elif not _with_fault(world, family, case):
         return f"the cycle ended before call {case.fault_at}"
     world.clock.advance(minutes=case.minutes)
     if case.by_hand:
         hand_act(world)
     if case.kill_again_at:
-        _in_child(world, case.kill_again_at)
+        _in_child(world, family, case.kill_again_at)
         world.clock.advance(minutes=case.minutes)
     problems: list[str] = []
     for _ in range(2):
-        summary = world.cycle()
+        summary = world.cycle(family=family)
         if summary.failed:
             return f"a later cycle failed: {summary.failed}"
         problems = expected.differences(Picture.of(world))
@@ -457,7 +517,7 @@ def _play(world: World, case: Case, expected: Picture) -> str:
     return "; ".join(problems)
 
 
-def _with_fault(world: World, case: Case) -> bool:
+def _with_fault(world: World, family: str, case: Case) -> bool:
     first = len(world.to_xero.calls)
 
     def plan(request: Request, number: int) -> Fault | None:
@@ -471,7 +531,7 @@ def _with_fault(world: World, case: Case) -> bool:
         return FAULTS[case.fault]()
 
     world.to_xero.plan = plan
-    world.cycle()
+    world.cycle(family=family)
     world.to_xero.plan = lambda _request, _number: None
     return len(world.to_xero.calls) >= first + case.fault_at
 
@@ -540,10 +600,10 @@ class _RemoteTokens:
             self._line.ask("save", tokens)
 
 
-def _in_child(world: World, kill_at: int) -> dict[str, Any]:
+def _in_child(world: World, family: str, kill_at: int) -> dict[str, Any]:
     """Run a cycle in a child that is killed at an event (0: not at all), and serve it until its end."""
     before = len(world.to_xero.calls)
-    line, pid = _fork_with_line(lambda connection: _cycle_in_child(world, connection, kill_at))
+    line, pid = _fork_with_line(lambda connection: _cycle_in_child(world, family, connection, kill_at))
     told: dict[str, Any] = {"killed": False, "before": before}
     handlers = {"connectwise": world.to_connectwise, "xero": world.to_xero}
     while True:
@@ -577,7 +637,7 @@ def _in_child(world: World, kill_at: int) -> dict[str, Any]:
     return told
 
 
-def _cycle_in_child(world: World, connection: Connection, kill_at: int) -> None:
+def _cycle_in_child(world: World, family: str, connection: Connection, kill_at: int) -> None:
     line = _Line(connection, kill_at)
     world.to_connectwise = _Remote(line, "connectwise")  # type: ignore[assignment]
     world.to_xero = _Remote(line, "xero")  # type: ignore[assignment]
@@ -590,7 +650,7 @@ def _cycle_in_child(world: World, connection: Connection, kill_at: int) -> None:
 
     world.clock.sleep = sleep  # type: ignore[method-assign]
     _watch_commits(line)
-    summary = world.cycle()
+    summary = world.cycle(family=family)
     connection.send(("done", {"events": line.events, "failed": summary.failed}))
 
 

@@ -16,13 +16,16 @@ import pytest
 from deployments.sandbox.xero import XeroSwitches
 from tests.flows.sweep import FAULTS, Case, Schema, Theatre
 
-ACTS = {"first": 50, "later": 50, "edits": 25}
+ACTS = {"first": 50, "later": 50, "edits": 25, "credits": 25}
 """How many kills there are to be at least."""
 DISTINCT = {
     "PUT Invoices": tuple(FAULTS),
     "POST Invoices": tuple(FAULTS),
+    "PUT CreditNotes": tuple(FAULTS),
+    "POST CreditNotes": tuple(FAULTS),
     "PUT Contacts": ("answer lost", "500 after the work", "503", "web page", "429 for the day"),
     "GET Invoices": ("answer lost", "503", "cut short", "429 for the day", "token expired"),
+    "GET CreditNotes": ("answer lost", "503", "cut short", "429 for the day", "token expired"),
     "POST token": ("answer lost", "503", "cut short"),
 }
 """The bad answers that differ from one another, by the call that gets them; the lists are all alike."""
@@ -67,7 +70,7 @@ def bad_answer(number: int, what: str, fault: str, **more: Any) -> Case:
 
 def writes(what: str) -> bool:
     """Whether an event is a write to Xero, or keeps what one needs."""
-    return any(word in what for word in ("PUT", "POST Invoices", "request"))
+    return any(word in what for word in ("PUT", "POST Invoices", "POST CreditNotes", "request"))
 
 
 def test_an_undisturbed_cycle_writes_several_times_and_stores_each_request_first(theatre: Theatre) -> None:
@@ -93,7 +96,8 @@ def test_killed_at_every_call_and_commit_of_a_cycle(theatre: Theatre) -> None:
 
 def played_before(theatre: Theatre) -> int:
     """The last event that the other acts have as well: edits begin with a look at what is to be edited."""
-    return theatre.events.index("before GET Invoices") if theatre.act == "edits" else 0
+    looks = {"edits": "before GET Invoices", "credits": "before GET CreditNotes"}
+    return theatre.events.index(looks[theatre.act]) if theatre.act in looks else 0
 
 
 @EDITS
@@ -115,7 +119,7 @@ def test_every_kind_of_bad_answer_to_every_call(theatre: Theatre) -> None:
         bad_answer(number, what, fault)
         for number, what in enumerate(theatre.calls, 1)
         for place, fault in enumerate(DISTINCT.get(what, LISTS if first else ()))
-        if first or what == "POST Invoices" or place % 3 == number % 3
+        if first or what in ("POST Invoices", "PUT CreditNotes", "POST CreditNotes") or place % 3 == number % 3
     ]
     assert len(cases) > 25
     assert theatre.play(cases) == []
@@ -127,6 +131,7 @@ def test_killed_around_every_write_with_the_audit_in_postgresql(postgres_theatre
         for number, what in enumerate(postgres_theatre.events, 1)
         if "PUT" in what
         or "POST Invoices" in what
+        or "POST CreditNotes" in what
         or "bindings" in what
         or what == "after the commit of requests, request_rows"
     ]

@@ -53,4 +53,6 @@ def test_either_references_or_everything_or_a_plan(
 def test_a_run_is_called_by_its_references() -> None:
     form = ForceSyncForm(references=["40001", "40002"])
     assert run_name(form.family, form, AT) == "invoices 40001, 40002"
+    credits = ForceSyncForm.model_validate({"family": "credit_notes", "references": ["CM-1"]})
+    assert (credits.family, run_name(credits.family, credits, AT)) == (Family.CREDIT_NOTES, "credit_notes CM-1")
     assert run_name(form.family, ForceSyncForm(since=date(2026, 3, 1), mode="plan"), AT).startswith("plan of invoices")

@@ -20,10 +20,12 @@ from mappings.connectwise import (
     TaxCode,
     read_json,
 )
-from mappings.invoices import to_xero_invoice
+from mappings.credit_notes import to_xero_credit_note
+from mappings.invoices import is_credit, to_xero_invoice
 from mappings.outcomes import Hold
 from mappings.related import Related
 from mappings.surroundings import Surroundings, read_tables
+from mappings.xero import Document
 from tests.mappings.samples import SITE, SYDNEY, account, books, category, item, tax_rate
 
 FOLDER = Path(__file__).parent / "golden"
@@ -74,9 +76,15 @@ def source(name: str) -> SourceInvoice:
     return SourceInvoice.model_validate(read_json((FOLDER / f"{name}.connectwise.json").read_bytes()))
 
 
+def mapped_anew(name: str) -> Document | Hold:
+    """What the mapping makes of the ConnectWise side: an invoice, or of what is below zero a credit note."""
+    found = source(name)
+    return (to_xero_credit_note if is_credit(found.header) else to_xero_invoice)(found, world())
+
+
 def document_text(name: str) -> str:
     """What the ConnectWise side becomes now: the predicted amounts, and the body that Xero is sent."""
-    result = to_xero_invoice(source(name), world())
+    result = mapped_anew(name)
     if isinstance(result, Hold):
         return f"held: {result.reason}: {result.message}\n{result.fix}\n"
     shown = {

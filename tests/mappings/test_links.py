@@ -90,6 +90,10 @@ def test_a_xero_document_is_opened_where_it_lives() -> None:
         xero_link("https://api.xero.com", "!syd", "invoices", "abc")
         == "https://go.xero.com/app/!syd/invoicing/view/abc"
     )
+    assert xero_link("https://api.xero.com", "!syd", "credit_notes", "abc") == (
+        "https://go.xero.com/organisationlogin/default.aspx?shortcode=!syd"
+        "&redirecturl=/AccountsPayable/ViewCreditNote.aspx?creditNoteID=abc"
+    )
     sandbox = "http://127.0.0.1:9001"
     assert xero_link(f"{sandbox}/", "!syd", "invoices", "abc") == f"{sandbox}/app/!syd/invoicing/view/abc"
     assert (

@@ -19,10 +19,11 @@ from deployments.sandbox.wire import Request
 from deployments.sandbox.xero import Limits, SimulatedXero
 from deployments.sandbox.xero_books import TaxRate
 from mappings.connectwise import SourceInvoice
-from mappings.invoices import to_xero_invoice
+from mappings.credit_notes import to_xero_credit_note
+from mappings.invoices import is_credit, to_xero_invoice
 from mappings.outcomes import Hold, Reason
 from mappings.xero import Document, Found, write_json
-from tests.mappings.goldens import NAMES, source, world
+from tests.mappings.goldens import NAMES, mapped_anew, world
 from tests.mappings.samples import ACME, SYDNEY, cents, expense, invoice, mapped, product, time
 
 MISSING = {"206": "Project Services", "265": "Recovered Expenses"}
@@ -63,10 +64,11 @@ class Poster:
         """The document as it was accepted, under a number of its own."""
         document = replace(document, number=f"T{next(self.numbers)}")
         query = "summarizeErrors=false&unitdp=4"
-        body = write_json({"Invoices": [document.body()]}).encode()
-        answer = self.xero(Request.build("PUT", "/api.xro/2.0/Invoices", query, self.headers, body))
-        (element,) = json.loads(answer.body, parse_float=Decimal)["Invoices"]
-        assert not element["HasErrors"], element["ValidationErrors"]
+        collection = document.kind.collection
+        body = write_json({collection: [document.body()]}).encode()
+        answer = self.xero(Request.build("PUT", f"/api.xro/2.0/{collection}", query, self.headers, body))
+        (element,) = json.loads(answer.body, parse_float=Decimal)[collection]
+        assert not element.get("ValidationErrors"), element["ValidationErrors"]
         return Found.parse(element), element
 
 
@@ -102,7 +104,7 @@ def foreseen(document: Document) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_documents_are_accepted_at_the_predicted_total(poster: Poster, name: str) -> None:
     """Line by line: the amount, the tax, and every description as it was sent."""
-    document = mapped(to_xero_invoice(source(name), world()))
+    document = mapped(mapped_anew(name))
     answer, element = poster.created(document)
     assert (answer.total, answer.status) == (document.total, document.status)
     assert (element["SubTotal"], element["TotalTax"]) == (document.subtotal, document.tax)
@@ -127,8 +129,11 @@ DATED = {"2026-01-20": False, "2026-02-10": True, "2026-03-02": True, "2026-04-0
 
 
 @st.composite
-def any_invoice(draw: st.DrawFn) -> tuple[SourceInvoice, int]:
-    """An invoice with every kind of line, and by how many cents its tax is not the sum times the rate."""
+def any_invoice(draw: st.DrawFn, credit: bool = False) -> tuple[SourceInvoice, int]:
+    """An invoice with every kind of line, and by how many cents its tax is not the sum times the rate.
+
+    `credit`: most of them are below zero.
+    """
     work = [
         time(
             draw(HOURS), draw(PRICE), number=n, notes=draw(TEXT), member=draw(PEOPLE), locationId=draw(PLACES),
@@ -161,8 +166,9 @@ def any_invoice(draw: st.DrawFn) -> tuple[SourceInvoice, int]:
     rows_make += sum((row["extPrice"] for row in sold), Decimal(0)) + sum(
         (row["invoiceAmount"] for row in spent), Decimal(0)
     )
-    # Negative lines are wanted, whole documents below zero are credit notes: a flat amount lifts most of them.
-    flat[0] += max(Decimal(0), -2 * (rows_make + flat[0] + flat[1] - flat[2] - flat[3]))
+    # Lines of both signs are wanted; what the whole document makes decides its kind, and a flat amount sees to that.
+    lift = -2 * (rows_make + flat[0] + flat[1] - flat[2] - flat[3])
+    flat[0] += min(Decimal(0), lift) if credit else max(Decimal(0), lift)
     code, taxed = draw(st.sampled_from(sorted(CODES))), draw(st.booleans())
     percent, services, costs = CODES[code]
     billed = sum((row["extendedInvoiceAmount"] for row in work), flat[0] + flat[1] - flat[2] - flat[3])
@@ -192,7 +198,22 @@ def test_any_mapped_document_is_accepted_at_the_predicted_total(
     """
     record, off = drawn
     assume(record.header.total >= 0)
-    result = to_xero_invoice(record, world())
+    agrees(poster, to_xero_invoice(record, world()), record, off)
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None)
+@given(any_invoice(credit=True))
+def test_any_mapped_credit_note_is_accepted_at_the_predicted_total(
+    poster: Poster, drawn: tuple[SourceInvoice, int]
+) -> None:
+    """The same below zero, where all amounts have the other sign and the cents of tax are placed alike."""
+    record, off = drawn
+    assume(is_credit(record.header))
+    agrees(poster, to_xero_credit_note(record, world()), record, off, sign=-1)
+
+
+def agrees(poster: Poster, result: Document | Hold, record: SourceInvoice, off: int, sign: int = 1) -> None:
+    """What Xero makes of a mapped document is what was predicted, and what ConnectWise says."""
     foreign = record.header.currency.currency_code != "AUD"
     if foreign and not DATED[record.header.date.isoformat()]:
         assert isinstance(result, Hold)
@@ -203,8 +224,11 @@ def test_any_mapped_document_is_accepted_at_the_predicted_total(
         assert off
         return
     answer, element = poster.created(result)
-    assert answer.total == result.total == cents(record.header.total)
-    assert (element["SubTotal"], element["TotalTax"]) == (cents(record.header.subtotal), cents(record.header.sales_tax))
+    assert answer.total == result.total == sign * cents(record.header.total)
+    assert (element["SubTotal"], element["TotalTax"]) == (
+        sign * cents(record.header.subtotal),
+        sign * cents(record.header.sales_tax),
+    )
     assert taken(element) == foreseen(result)
     assert answer.currency == record.header.currency.currency_code
     assert element["CurrencyRate"] == (result.currency_rate or 1)

@@ -1415,11 +1415,17 @@ def test_deep_links_lead_to_a_page_that_escapes_what_it_shows(client: Client) ->
     query = f"shortcode={code}&redirecturl=/AccountsPayable/Edit.aspx?InvoiceID={owed['InvoiceID']}"
     paper = shown("/organisationlogin/default.aspx", query)
     assert "Bill B-1" in paper
+    note = client.organisation.enter_credit_note(
+        Type="ACCRECCREDIT", Contact={"ContactID": contact_id(client)}, CreditNoteNumber="CN-7", LineItems=[line()]
+    )
+    query = f"shortcode={code}&redirecturl=/AccountsPayable/ViewCreditNote.aspx?creditNoteID={note['CreditNoteID']}"
+    assert "Credit Note CN-7" in shown("/organisationlogin/default.aspx", query)
     assert nasty not in invoice + paper
     assert "&lt;script&gt;" in invoice
     assert '"b"' not in invoice
     assert "AC-1" in shown(f"/app/{code}/contacts/contact/{contact_id(client)}")
-    assert "Bill B-1" in shown(f"/app/{code}")
+    home = shown(f"/app/{code}")
+    assert "Bill B-1" in home and query.replace("&", "&amp;") in home
     assert client.xero(Request.build("GET", f"/app/{code}/invoicing/view/{ZERO_GUID}")).status == 404
 
 
