@@ -148,7 +148,8 @@ class Settlement(ABC):
             else:
                 found = [record["id"] for record in client.invoices_by_number(text)]
             shown = client.owed_by_id(found) if found else []
-            if not shown:
+            # What a credit memo's number means was found out with the credit notes.
+            if not shown and self.side == "payments":
                 raise UnknownReference(
                     f"ConnectWise has no invoice {reference!r} (or the API member may not see it); nothing was done."
                 )

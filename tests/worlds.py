@@ -387,7 +387,11 @@ class Seen:
     @property
     def idle(self) -> bool:
         """True when there was one read of ConnectWise and nothing else."""
-        return self == Seen(["GET /finance/invoices"])
+        return self.only_lists(1)
+
+    def only_lists(self, count: int) -> bool:
+        """True when there were so many reads of lists of invoices in ConnectWise and nothing else."""
+        return self == Seen(["GET /finance/invoices"] * count)
 
 
 def _short(path: str) -> str:
