@@ -251,10 +251,10 @@ def decide_payments(case: Case) -> Paying | Hold | None:
     standing = [each for each in case.ours if each.xero_id.lower() in live]
     removed = [each for each in case.ours if each.xero_id.lower() not in live]
     ours, have = total(each.amount for each in standing), there.paid
-    if not there.live:
-        return _on_a_dead_invoice(case) if target else None
     if case.take == "theirs":
         return None
+    if not there.live:
+        return _on_a_dead_invoice(case) if target else None
     if ours > target:
         return _too_much(case, standing, ours)
     if have >= target:
@@ -300,8 +300,9 @@ def _on_a_dead_invoice(case: Case) -> Hold:
         case.there.number,
         f"{plain(case.target)} {case.there.currency} is paid on {case.owed.invoice_number} in ConnectWise, and "
         f"somebody {case.there.status.lower()} that invoice in {case.organisation}.",
-        "Take the payment off the invoice in ConnectWise, or have the invoice posted again: `tieout sync invoices "
-        f"--reference {case.owed.invoice_number} --recreate`.",
+        "Take the payment off the invoice in ConnectWise, or leave it at that with "
+        f"{_command(case, '--take theirs')}; or have the invoice posted again: `tieout sync invoices --reference "
+        f"{case.owed.invoice_number} --recreate`.",
     )
 
 
@@ -366,6 +367,17 @@ def _pays(case: Case, standing: Sequence[Written], missing: Decimal) -> Paying |
         else:
             pays.append(made)
         missing -= amount
+    if missing > 0:
+        number, currency = case.owed.invoice_number, case.there.currency
+        problems.append(
+            Hold(
+                Reason.UNREADABLE_RECORD,
+                plain(missing),
+                f"The payments on {number} have fractions of a cent: {plain(missing)} {currency} of what they make "
+                "belongs to none of them.",
+                "Enter the payments of the invoice in whole cents in ConnectWise.",
+            )
+        )
     if problems:
         return merge(problems)
     return Paying(pays=tuple(reversed(pays)))
@@ -484,17 +496,20 @@ def _command(case: Case, word: str) -> str:
 def recognised(there: Receivable, ours: Sequence[Written], rows: Sequence[PaymentRow]) -> list[Written]:
     """Payments of ours on an invoice that the audit does not know: it is new, or an answer was lost.
 
-    A Reference of ours is only believed where ConnectWise has, or we have written to, that very row.
+    A Reference of ours is only believed where ConnectWise has, or we have written to, that very row; and once: a person
+    may copy it when she enters a payment anew, and that one is hers.
     """
     known = {each.xero_id.lower() for each in ours}
+    parts = {each.part for each in ours}
     of_this_invoice = {row.id for row in rows} | {each.row for each in ours}
     found: list[Written] = []
     for each in there.applied:
         part = part_of(each.reference)
-        if each.by == "payment" and part is not None and each.xero_id.lower() not in known:
+        if each.by == "payment" and part is not None and part not in parts and each.xero_id.lower() not in known:
             written = Written(part, each.xero_id, each.amount, each.date or dt.date.min)
             if written.row in of_this_invoice:
                 found.append(written)
+                parts.add(part)
     return found
 
 
