@@ -458,25 +458,30 @@ def _account(case: Case, row: PaymentRow) -> tuple[str, Row] | Hold:
             f"Add to payment_accounts.csv: {line}" if found is None else f"Fill account_code in {found}.",
         )
     code = found.values["account_code"]
-    account = case.books.accounts.get(code)
-    problem = ""
-    if account is None:
-        problem = "does not have"
-    elif account.status != "ACTIVE":
-        problem = "has archived"
-    elif not account.takes_payments:
-        problem = "does not take payments into"
-    elif account.currency not in ("", currency, case.books.organisation.base_currency):
-        problem = f"keeps in {account.currency}, and so cannot take {currency} into,"
+    problem = refused(code, currency, case.books)
     if problem:
         return Hold(
             Reason.MISSING_PAYMENT_ACCOUNT,
             code,
-            f"{found} names the account {code}, which {case.organisation} {problem}.".replace(",.", "."),
+            f"{found} names the account {code}, which {case.organisation} {problem}.",
             f"Correct account_code in {found}, or the account in Xero (a bank account, or one with payments enabled).",
             waits_on=(XeroList.ACCOUNTS,),
         )
     return code, found
+
+
+def refused(code: str, currency: str, books: Books) -> str:
+    """Why a payment in a currency cannot go to an account: 'which Sydney ...'; '' when it can (xero.md, section 10)."""
+    account = books.accounts.get(code)
+    if account is None:
+        return "does not have"
+    if account.status != "ACTIVE":
+        return "has archived"
+    if not account.takes_payments:
+        return "does not take payments into"
+    if account.currency not in ("", currency, books.organisation.base_currency):
+        return f"keeps in {account.currency}, and so cannot take {currency} into"
+    return ""
 
 
 def _locked(case: Case, date: dt.date, told: str) -> Hold:
