@@ -37,8 +37,8 @@ from flows.updates import RESEND_AFTER, take_for
 from mappings.kinds import INVOICE
 from mappings.money import ZERO, plain, to_cents, total
 from mappings.outcomes import WAITING, Hold, Outcome, Reason, XeroList
-from mappings.payments import Case, Pay, Paying, Unpay, Written, recognised, with_details
-from mappings.plans import Bound
+from mappings.payments import Case, Pay, Paying, Unpay, Written, decide_payments, recognised, with_details
+from mappings.plans import Bound, Take
 from mappings.receivables import Receivable
 from tasks import payments as paying
 from tasks.calls import Calls
@@ -66,6 +66,8 @@ ROWS_AT_ONCE = 100
 ONE_BY_ONE = 100
 """Up to so many invoices each is decided on in a task run of its own, named by its number; above, in chunks."""
 CHUNK = 250
+ACCEPTED = "accepted"
+"""The value of an invoice of which a person said that what is paid in Xero is right, although it differs."""
 
 
 @dataclass(slots=True)
@@ -381,9 +383,15 @@ def _read(
         standing = standings.get(number)
         case = Case(
             each.owed, each.cash, there, organisation, tenant_id, ours, _instalments(used.get(number, {}), ours),
-            cycle.tables, books, take_for(cycle, standing), cycle.recreate and _was_removed(cycle, standing),
+            cycle.tables, books, _take(cycle, each, standing), cycle.recreate and _was_removed(cycle, standing),
         )  # fmt: skip
         cases[number] = _with_details(cycle, case)
+
+
+def _take(cycle: Cycle, each: Settling, standing: Standing | None) -> Take:
+    """Whose version a person chose; what she accepted of Xero's stays accepted until ConnectWise says otherwise."""
+    accepted = standing is not None and standing.value == ACCEPTED and standing.seen == seen_of(each.owed)
+    return take_for(cycle, standing) or ("theirs" if accepted else "")
 
 
 def _written_of(kept: Kept) -> Written:
@@ -449,18 +457,15 @@ def _write(
         for each in invoices
         if each.connectwise_id not in cases
     ]
-    size = 1 if len(known) <= ONE_BY_ONE else CHUNK
-    actions: list[Paying | Hold | None] = []
-    for start in range(0, len(known), size):
-        chunk = Deciding([cases[each.connectwise_id] for each in known[start : start + size]])
-        decided: list[Paying | Hold | None] = calls.one(map_payments, chunk)
-        actions += decided
+    actions = _decide(cycle, calls, [cases[each.connectwise_id] for each in known])
     pays: list[Payment] = []
     for each, action in zip(known, actions, strict=True):
         number = each.connectwise_id
         case, standing = cases[number], standings.get(number)
         if action is None:
-            results.append(_result(cycle, each, bound[number], Outcome.UNCHANGED))
+            accepted = case.take == "theirs" and decide_payments(replace(case, take="")) is not None
+            result = _result(cycle, each, bound[number], Outcome.UNCHANGED)
+            results.append(replace(result, value=ACCEPTED) if accepted else result)
             continue
         if isinstance(action, Hold):
             results.append(_hold(cycle, each, bound[number], action))
@@ -492,6 +497,26 @@ def _write(
     if batches:
         for written in calls.several(load_payments, batches):
             cycle.count(written)
+
+
+def _decide(cycle: Cycle, calls: Calls, cases: Sequence[Case]) -> list[Paying | Hold | None]:
+    """Decide on all; then renew the lists of Xero that the held ones wait for, and decide on those again."""
+    actions: list[Paying | Hold | None] = []
+    size = 1 if len(cases) <= ONE_BY_ONE else CHUNK
+    for start in range(0, len(cases), size):
+        decided: list[Paying | Hold | None] = calls.one(map_payments, Deciding(cases[start : start + size]))
+        actions += decided
+    waiting = [place for place, action in enumerate(actions) if isinstance(action, Hold) and action.waits_on]
+    if not waiting:
+        return actions
+    organisation, before = cases[0].organisation, cases[0].books
+    names = [name for place in waiting if isinstance(hold := actions[place], Hold) for name in hold.waits_on]
+    cycle.reach(organisation, partial(cycle.lists.renew, organisation, names))
+    books = cycle.lists.books([organisation])[organisation]
+    if books.digest != before.digest:
+        for place in waiting:
+            actions[place] = calls.one(map_payments, Deciding([replace(cases[place], books=books)]))[0]
+    return actions
 
 
 def _approved(cycle: Cycle, write: Payment) -> bool:
