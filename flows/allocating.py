@@ -15,8 +15,7 @@ from blocks.connectwise.client import Pages
 from flows.cycle import Selection
 from flows.planning import digest_of
 from flows.settling import Settlement
-from flows.updates import take_for
-from mappings.allocations import Allocate, Allocating, Case, Credit, Unallocate
+from mappings.allocations import Allocate, Allocating, Case, Credit, Unallocate, decide_allocations
 from mappings.kinds import CREDIT_NOTE, INVOICE
 from mappings.money import plain, total
 from mappings.outcomes import Hold, Outcome, Reason, merge
@@ -92,7 +91,8 @@ class Allocations(Settlement):
         todo: list[tuple[Settling, Allocating]] = []
         decided: list[Allocating] = self.calls.one(map_allocations, Deciding(list(cases.values())))
         for each, action in zip(invoices, decided, strict=True):
-            outcome = self._planned(each, action, bound[each.connectwise_id], standings.get(each.connectwise_id))
+            number = each.connectwise_id
+            outcome = self._planned(each, action, cases[number], bound[number], standings.get(number))
             if outcome is not None:
                 results.append(outcome)
             elif self.cycle.writing and action.allocates:
@@ -102,14 +102,17 @@ class Allocations(Settlement):
         self.cycle.record(results)
         self._allocate(todo, bound)
 
-    def _planned(self, each: Settling, action: Allocating, known: Bound, standing: Standing | None) -> Result | None:
+    def _planned(
+        self, each: Settling, action: Allocating, case: Case, known: Bound, standing: Standing | None
+    ) -> Result | None:
         """How the invoice ends; None: something is (or in a plan would be) written, or taken off."""
         cycle = self.cycle
         writes: list[Allocate | Unallocate] = [*action.unallocates, *action.allocates]
         if not writes:
             if action.holds:
                 return self.hold(each, known, merge(action.holds))
-            return self.result(each, known, Outcome.UNCHANGED)
+            accepted = case.take == "theirs" and decide_allocations(replace(case, take="")) != Allocating()
+            return self.result(each, known, Outcome.UNCHANGED, accepted)
         if cycle.approved is not None and not all(
             cycle.approved.get((one.connectwise_id, one.part)) == digest_of(one) for one in writes
         ):
@@ -163,7 +166,7 @@ class Allocations(Settlement):
             )
             cases[number] = Case(
                 each.owed, each.own_rows, there[number], organisation, bound[number].tenant_id, ours.get(number, []),
-                used.get(number, {}), credits, lock, take_for(cycle, standing), recreate,
+                used.get(number, {}), credits, lock, self.take(each, standing), recreate,
             )  # fmt: skip
         return cases
 

@@ -18,17 +18,21 @@ from prefect import Task
 
 from blocks.doors import Doors
 from blocks.failures import CannotGoOn, LimitReached
-from flows.cycle import Selection, run_cycle
+from flows.cycle import Selection
+from flows.family import STEPS
 from mappings.coverage import HeldRecord, Uncovered, coverage
+from mappings.kinds import KINDS
 from mappings.outcomes import Hold, XeroList
+from mappings.payments import FAMILY
 from mappings.policy import Policy
 from mappings.suggestions import Suggestion, suggestions
 from mappings.surroundings import Tables
 from mappings.table_checks import Finding, Severity, check_tables
 from tasks.calls import PlainCalls
-from tasks.cycle import Cycle, Entry
+from tasks.cycle import Cycle
 from tasks.invoices import MapBatch
 from tasks.lists import Lists, needed_by
+from tasks.payments import Deciding
 
 LAST_MONTHS = timedelta(days=92)
 R = TypeVar("R")
@@ -123,9 +127,10 @@ def _run(
         forced=True,
         say=say,
     )
-    for organisation in doors.tenants:
-        lists.mark_searched(organisation, family, since)
-    run_cycle(cycle, listening, Selection(force=True, since=since))
+    if family in KINDS:
+        for organisation in doors.tenants:
+            lists.mark_searched(organisation, family, since)
+    STEPS[family](cycle, listening, Selection(force=True, since=since))
     for problem in cycle.closed.values():
         raise problem
     listening.tie_to(cycle)
@@ -136,7 +141,7 @@ class Listening(PlainCalls):
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[tuple[str, int], tuple[Entry, Hold | None]] = {}
+        self._said: dict[tuple[str, int], tuple[date | None, Hold | None]] = {}
         self.held: list[HeldRecord] = []
 
     @property
@@ -150,14 +155,17 @@ class Listening(PlainCalls):
         if isinstance(batch, MapBatch) and isinstance(done, list):
             for entry, outcome in zip(batch.entries, done, strict=True):
                 held = outcome if isinstance(outcome, Hold) else None
-                self._said[(batch.family, entry.connectwise_id)] = (entry, held)
+                self._said[(batch.family, entry.connectwise_id)] = (entry.header.date if entry.header else None, held)
+        if isinstance(batch, Deciding) and isinstance(done, list):
+            for case, outcome in zip(batch.cases, done, strict=True):
+                self._said[(FAMILY, case.owed.id)] = (case.owed.date, outcome if isinstance(outcome, Hold) else None)
         return done
 
     def tie_to(self, cycle: Cycle) -> None:
         """After a dry run: the records that mapping held, with organisation and amount as people are told them."""
         for told in cycle.told:
-            entry, hold = self._said.get((cycle.family, told.connectwise_id), (None, None))
-            if entry is None or entry.header is None or hold is None:
+            on, hold = self._said.get((cycle.family, told.connectwise_id), (None, None))
+            if on is None or hold is None:
                 continue
             books = cycle.lists.books(()).get(told.organisation)
             self.held.append(
@@ -165,7 +173,7 @@ class Listening(PlainCalls):
                     cycle.family,
                     told.connectwise_id,
                     told.organisation,
-                    entry.header.date,
+                    on,
                     Decimal(told.amount),
                     # Where ConnectWise knows no currencies, everything is in the organisation's own.
                     told.currency or (books.organisation.base_currency if books else ""),

@@ -12,11 +12,10 @@ from blocks.audit.settlements import Kept
 from flows.cycle import Selection
 from flows.planning import digest_of
 from flows.settling import CHUNK, ONE_BY_ONE, Settlement
-from flows.updates import take_for
 from mappings.kinds import INVOICE
 from mappings.money import total
 from mappings.outcomes import Hold, Outcome, Reason
-from mappings.payments import Case, Pay, Paying, Written, recognised, with_details
+from mappings.payments import Case, Pay, Paying, Written, decide_payments, recognised, with_details
 from mappings.plans import Bound
 from mappings.policy import Decisions
 from mappings.receivables import Receivable
@@ -96,6 +95,14 @@ class Payments(Settlement):
         for start in range(0, len(cases), size):
             decided: list[Paying | Hold | None] = self.calls.one(map_payments, Deciding(cases[start : start + size]))
             actions += decided
+        held = {place: action for place, action in enumerate(actions) if isinstance(action, Hold)}
+        if not held:
+            return actions
+        # What they wait for in Xero may be there since its lists were read.
+        books = self.renewed(cases[0].organisation, held.values(), cases[0].books)
+        if books is not None:
+            for place in held:
+                (actions[place],) = self.calls.one(map_payments, Deciding([replace(cases[place], books=books)]))
         return actions
 
     def _planned(
@@ -104,7 +111,8 @@ class Payments(Settlement):
         """What is written now, or how the invoice ends; None: a plan, or something to take back."""
         cycle = self.cycle
         if action is None:
-            return self.result(each, known, Outcome.UNCHANGED)
+            accepted = case.take == "theirs" and decide_payments(replace(case, take="")) is not None
+            return self.result(each, known, Outcome.UNCHANGED, accepted)
         if isinstance(action, Hold):
             return self.hold(each, known, action)
         first = not case.ours and each.connectwise_id not in self.taken
@@ -161,7 +169,7 @@ class Payments(Settlement):
             )
             case = Case(
                 each.owed, each.own_rows, there[number], organisation, bound[number].tenant_id, ours, instalments,
-                cycle.tables, books, take_for(cycle, standing), recreate,
+                cycle.tables, books, self.take(each, standing), recreate,
             )  # fmt: skip
             cases[number] = self._with_details(case)
         return cases

@@ -34,14 +34,14 @@ from flows.cycle import (
     fail_where_unreachable,
     move_watermark,
 )
-from flows.updates import RESEND_AFTER
+from flows.updates import RESEND_AFTER, take_for
 from mappings.kinds import FAMILY_SHOWN, INVOICE
 from mappings.money import plain, to_cents
 from mappings.outcomes import WAITING, Hold, Outcome, Reason, XeroList
-from mappings.plans import Bound
+from mappings.plans import Bound, Take
 from mappings.policy import Decisions
 from mappings.receivables import Receivable
-from mappings.xero import Found
+from mappings.xero import Books, Found
 from tasks.calls import Calls
 from tasks.cycle import Cycle, Entry
 from tasks.invoices import Reading
@@ -53,6 +53,8 @@ ROWS_AT_ONCE = 100
 ONE_BY_ONE = 100
 """Up to so many invoices each is decided on in a task run of its own, named by its number; above, in chunks."""
 CHUNK = 250
+ACCEPTED = "accepted"
+"""The value of an invoice of which a person said that what settles it in Xero is right, although it differs."""
 
 
 class Settlement(ABC):
@@ -416,6 +418,19 @@ class Settlement(ABC):
             result, outcome=Outcome.REJECTED, body=body, tried_at=standing.tried_at, copy=each.entry.copy
         )  # fmt: skip
 
+    def take(self, each: Settling, standing: Standing | None) -> Take:
+        """Whose version a person chose; what she accepted of Xero's stays accepted until ConnectWise says otherwise."""
+        accepted = standing is not None and standing.value == ACCEPTED and standing.seen == each.seen
+        return take_for(self.cycle, standing) or ("theirs" if accepted else "")
+
+    def renewed(self, organisation: str, holds: Iterable[Hold], before: Books) -> Books | None:
+        """The books with the lists that held invoices wait for read anew; None where nothing in them is other."""
+        names = list(dict.fromkeys(name for hold in holds for name in hold.waits_on))
+        if names:
+            self.cycle.reach(organisation, partial(self.cycle.lists.renew, organisation, names))
+        books = self.cycle.lists.books([organisation])[organisation]
+        return books if books.digest != before.digest else None
+
     # Outcomes
 
     def _without_document(self, each: Settling) -> Result:
@@ -433,10 +448,13 @@ class Settlement(ABC):
             result = self.cycle.result(each.entry, Outcome.UNCHANGED)
         return replace(result, amount=plain(each.amount), currency=currency, is_open=each.is_open)
 
-    def result(self, each: Settling, known: Bound, outcome: Outcome) -> Result:
-        """How one invoice ended."""
+    def result(self, each: Settling, known: Bound, outcome: Outcome, accepted: bool = False) -> Result:
+        """How one invoice ended. `accepted`: it differs, and a person said that Xero is right."""
         result = self.cycle.result(each.entry, outcome, xero_id=known.xero_id, organisation=known.organisation)
-        return replace(result, amount=plain(each.amount), currency=known.currency, is_open=each.is_open)
+        return replace(
+            result, amount=plain(each.amount), currency=known.currency, is_open=each.is_open,
+            value=ACCEPTED if accepted else "",
+        )  # fmt: skip
 
     def hold(self, each: Settling, known: Bound, hold: Hold) -> Result:
         """Why one invoice waits."""

@@ -248,6 +248,8 @@ class _Pair:
 
     def decided(self) -> Allocating:
         case, credit, there = self.case, self.credit, self.case.there
+        if case.take == "theirs":
+            return Allocating()
         if credit is None:
             return self._waits(
                 Reason.WAITS_FOR_CREDIT_NOTE, self.name, f"The credit note {self.name} is not in Xero yet."
@@ -259,8 +261,6 @@ class _Pair:
                 dead.number,
                 f"Somebody {dead.status.lower()} the {what} {dead.number} in {case.organisation}.",
             ) if self.target else Allocating()  # fmt: skip
-        if case.take == "theirs":
-            return Allocating()
         standing, removed = self._matched(credit)
         have = max(total(each.amount for each in credit.on(there.xero_id)), there.credited_by(credit.xero_id))
         if total(each.amount for each in standing) > self.target:

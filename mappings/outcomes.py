@@ -97,6 +97,7 @@ UNCOVERED = frozenset(
         Reason.MISSING_ITEM,
         Reason.MISSING_TRACKING,
         Reason.MISSING_TAX,
+        Reason.MISSING_PAYMENT_ACCOUNT,
         Reason.MISSING_RATE,
         Reason.CURRENCY_NOT_ENABLED,
     }

@@ -251,10 +251,10 @@ def decide_payments(case: Case) -> Paying | Hold | None:
     standing = [each for each in case.ours if each.xero_id.lower() in live]
     removed = [each for each in case.ours if each.xero_id.lower() not in live]
     ours, have = total(each.amount for each in standing), there.paid
-    if not there.live:
-        return _on_a_dead_invoice(case) if target else None
     if case.take == "theirs":
         return None
+    if not there.live:
+        return _on_a_dead_invoice(case) if target else None
     if ours > target:
         return _too_much(case, standing, ours)
     if have >= target:
@@ -300,8 +300,9 @@ def _on_a_dead_invoice(case: Case) -> Hold:
         case.there.number,
         f"{plain(case.target)} {case.there.currency} is paid on {case.owed.invoice_number} in ConnectWise, and "
         f"somebody {case.there.status.lower()} that invoice in {case.organisation}.",
-        "Take the payment off the invoice in ConnectWise, or have the invoice posted again: `tieout sync invoices "
-        f"--reference {case.owed.invoice_number} --recreate`.",
+        "Take the payment off the invoice in ConnectWise, or leave it at that with "
+        f"{_command(case, '--take theirs')}; or have the invoice posted again: `tieout sync invoices --reference "
+        f"{case.owed.invoice_number} --recreate`.",
     )
 
 
@@ -366,6 +367,17 @@ def _pays(case: Case, standing: Sequence[Written], missing: Decimal) -> Paying |
         else:
             pays.append(made)
         missing -= amount
+    if missing > 0:
+        number, currency = case.owed.invoice_number, case.there.currency
+        problems.append(
+            Hold(
+                Reason.UNREADABLE_RECORD,
+                plain(missing),
+                f"The payments on {number} have fractions of a cent: {plain(missing)} {currency} of what they make "
+                "belongs to none of them.",
+                "Enter the payments of the invoice in whole cents in ConnectWise.",
+            )
+        )
     if problems:
         return merge(problems)
     return Paying(pays=tuple(reversed(pays)))
@@ -446,25 +458,30 @@ def _account(case: Case, row: PaymentRow) -> tuple[str, Row] | Hold:
             f"Add to payment_accounts.csv: {line}" if found is None else f"Fill account_code in {found}.",
         )
     code = found.values["account_code"]
-    account = case.books.accounts.get(code)
-    problem = ""
-    if account is None:
-        problem = "does not have"
-    elif account.status != "ACTIVE":
-        problem = "has archived"
-    elif not account.takes_payments:
-        problem = "does not take payments into"
-    elif account.currency not in ("", currency, case.books.organisation.base_currency):
-        problem = f"keeps in {account.currency}, and so cannot take {currency} into,"
+    problem = refused(code, currency, case.books)
     if problem:
         return Hold(
             Reason.MISSING_PAYMENT_ACCOUNT,
             code,
-            f"{found} names the account {code}, which {case.organisation} {problem}.".replace(",.", "."),
+            f"{found} names the account {code}, which {case.organisation} {problem}.",
             f"Correct account_code in {found}, or the account in Xero (a bank account, or one with payments enabled).",
             waits_on=(XeroList.ACCOUNTS,),
         )
     return code, found
+
+
+def refused(code: str, currency: str, books: Books) -> str:
+    """Why a payment in a currency cannot go to an account: 'which Sydney ...'; '' when it can (xero.md, section 10)."""
+    account = books.accounts.get(code)
+    if account is None:
+        return "does not have"
+    if account.status != "ACTIVE":
+        return "has archived"
+    if not account.takes_payments:
+        return "does not take payments into"
+    if account.currency not in ("", currency, books.organisation.base_currency):
+        return f"keeps in {account.currency}, and so cannot take {currency} into"
+    return ""
 
 
 def _locked(case: Case, date: dt.date, told: str) -> Hold:
@@ -484,17 +501,20 @@ def _command(case: Case, word: str) -> str:
 def recognised(there: Receivable, ours: Sequence[Written], rows: Sequence[PaymentRow]) -> list[Written]:
     """Payments of ours on an invoice that the audit does not know: it is new, or an answer was lost.
 
-    A Reference of ours is only believed where ConnectWise has, or we have written to, that very row.
+    A Reference of ours is only believed where ConnectWise has, or we have written to, that very row; and once: a person
+    may copy it when she enters a payment anew, and that one is hers.
     """
     known = {each.xero_id.lower() for each in ours}
+    parts = {each.part for each in ours}
     of_this_invoice = {row.id for row in rows} | {each.row for each in ours}
     found: list[Written] = []
     for each in there.applied:
         part = part_of(each.reference)
-        if each.by == "payment" and part is not None and each.xero_id.lower() not in known:
+        if each.by == "payment" and part is not None and part not in parts and each.xero_id.lower() not in known:
             written = Written(part, each.xero_id, each.amount, each.date or dt.date.min)
             if written.row in of_this_invoice:
                 found.append(written)
+                parts.add(part)
     return found
 
 

@@ -15,7 +15,19 @@ from dataclasses import dataclass
 from rapidfuzz import fuzz, utils
 
 from mappings.coverage import Uncovered
-from mappings.csv_tables import ACCOUNTS, CONTACTS, FORMULA, LAYOUTS, ORGANISATIONS, RATES, TAXES, TRACKING, Table
+from mappings.csv_tables import (
+    ACCOUNTS,
+    CONTACTS,
+    FORMULA,
+    LAYOUTS,
+    ORGANISATIONS,
+    PAYMENT_ACCOUNTS,
+    RATES,
+    TAXES,
+    TRACKING,
+    Table,
+)
+from mappings.payments import refused
 from mappings.surroundings import Tables
 from mappings.table_checks import usual_classes
 from mappings.xero import CLASSES, Books, TaxRate, fold
@@ -77,7 +89,9 @@ def _columns(file: str, tables: Tables) -> tuple[str, ...]:
     if file == RATES.file:
         return tables.rates.columns or (*RATES.keys, *RATES.values)
     layout = next(one for one in LAYOUTS if one.file == file)
-    kept = (tables.organisations, tables.accounts, tables.taxes, tables.tracking, tables.contacts)
+    kept = (
+        tables.organisations, tables.accounts, tables.taxes, tables.tracking, tables.contacts, tables.payment_accounts,
+    )  # fmt: skip
     columns = next(table.columns for table in kept if table.layout is layout)
     return columns or (*layout.keys, *layout.values)
 
@@ -112,6 +126,8 @@ def _candidates(file: str, cells: Cells, value: str, tables: Tables, books: Mapp
         return _nearest(own if any(own) else [cells["kind"]], _accounts(cells, ours))
     if file == TAXES.file:
         return _tax_types(cells, ours)
+    if file == PAYMENT_ACCOUNTS.file:
+        return _payment_accounts(cells, ours)
     if file == TRACKING.file:
         return _nearest([cells["value"]], _options(cells, ours, tables))
     return []
@@ -158,6 +174,17 @@ def _accounts(cells: Cells, books: Books) -> Choices:
     for account in books.accounts.values():
         if account.code and not account.refusal and account.account_class in usual:
             yield account.name, f"{account.code} {account.name}", {"account_code": account.code}
+
+
+def _payment_accounts(cells: Cells, books: Books) -> list[Candidate]:
+    """The accounts that take such a payment, by the payment's own account; the only one is as near as can be."""
+    currency = cells["currency"]
+    fitting = [each for each in books.accounts.values() if each.code and not refused(each.code, currency, books)]
+    choices = [(one.name, f"{one.code} {one.name}", {"account_code": one.code}) for one in fitting]
+    if len(choices) == 1:
+        ((_, shown, named),) = choices
+        return [Candidate(shown, 100, named)]
+    return _nearest([cells["payment_account"]], choices)
 
 
 def _tax_types(cells: Cells, books: Books) -> list[Candidate]:

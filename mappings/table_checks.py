@@ -16,6 +16,7 @@ from enum import StrEnum
 from mappings.csv_tables import RATES, Row, Table, TableProblem
 from mappings.money import plain
 from mappings.outcomes import XeroList
+from mappings.payments import refused
 from mappings.policy import FILE as POLICY_FILE
 from mappings.policy import Families
 from mappings.surroundings import FILES, Tables
@@ -84,6 +85,8 @@ class _Check:
             self._tax(row, organisation, side)
         self._tracking()
         self._contacts()
+        for row, organisation in self._met(self.tables.payment_accounts):
+            self._payment_account(row, organisation)
         self._rates()
         place = {name: number for number, name in enumerate(FILES)}
         distinct = dict.fromkeys(self.found)
@@ -392,6 +395,36 @@ class _Check:
                 else f"Correct {column} in {row}, or the contact in Xero.",
                 XeroList.CONTACTS,
                 severity=Severity.NOTE if somewhere else Severity.PROBLEM,
+            )
+
+    def _payment_account(self, row: Row, organisation: str) -> None:
+        books, code = self.books[organisation], row.values["account_code"]
+        if not code:
+            self._add(row, "account_code", "", f"{row} names no account.", f"Fill account_code in {row}.")
+            return
+        named, base = _cell(row, "currency").upper(), books.organisation.base_currency
+        account = books.accounts.get(code)
+        kept_in = account.currency if account else ""
+        refusal = refused(code, named or kept_in or base, books)
+        if refusal:
+            self._add(
+                row,
+                "account_code",
+                organisation,
+                f"{row} names the account {code}, which {organisation} {refusal}.",
+                f"Correct account_code in {row}, or the account in Xero (a bank account, or one with payments "
+                "enabled).",
+                XeroList.ACCOUNTS,
+            )
+            return
+        if kept_in not in ("", base) and not named:
+            self._note(
+                row,
+                "currency",
+                organisation,
+                f"{row} leads payments in every currency to the account {code}, which {organisation} keeps in "
+                f"{kept_in}.",
+                f"Fill currency in {row}, and give {base} a row of its own.",
             )
 
     def _rates(self) -> None:

@@ -1,7 +1,8 @@
 """Load for allocations: one call for each credit note, and one for each allocation that is taken off.
 
 Nothing in Xero tells one allocation from another that is like it. So the rule for doubt is that of payments: what was
-sent and not answered goes out again only as the same bytes under the same key; later the credit note itself tells.
+sent and not answered is looked for on the credit note first. What is not there goes out again only as the same bytes
+under the same key, and is decided on anew after that key's life.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from mappings.kinds import CREDIT_NOTE
 from mappings.money import plain
 from mappings.outcomes import Hold, Reason
 from tasks.cycle import Cycle
+from tasks.payments import SENDS
 from tasks.policies import RETRIES, RETRY_DELAYS, batch_name, worth_a_retry
 from tasks.posting import limit_hold, sent
 from tasks.settlements import Settling
@@ -107,7 +109,7 @@ def load_allocations(batch: Loading) -> list[Written]:
     except Occupied:
         return [Written(each, Hold(Reason.UNSETTLED)) for each in writes]
     try:
-        elements = sent(cycle, request)
+        elements = _sent(cycle, request)
     except BatchRefused as refused:
         if len(writes) > 1:
             # Which of them is meant is not said: each goes alone.
@@ -120,7 +122,11 @@ def load_allocations(batch: Loading) -> list[Written]:
         _settle(cycle, request, [], "refused")
         return [Written(first, refused=refused.words)]
     except FateUnknown as unknown:
-        return [Written(each, Hold(Reason.UNSETTLED, str(unknown))) for each in writes]
+        arrived = _seen(cycle, request) or []
+        if len(arrived) < len(writes):
+            return [Written(each, Hold(Reason.UNSETTLED, str(unknown))) for each in writes]
+        _settle(cycle, request, arrived, "looked up", [batch.settlings[each.connectwise_id] for each in writes])
+        return [Written(each) for each in writes]
     except LimitReached as limit:
         cycle.close(first.organisation, limit)
         return _put_off(cycle, writes)
@@ -137,6 +143,20 @@ def load_allocations(batch: Loading) -> list[Written]:
         Written(each) if answers[_key(each)].accepted else Written(each, refused="; ".join(answers[_key(each)].errors))
         for each in writes
     ]
+
+
+def _sent(cycle: Cycle, request: Request) -> list[Element]:
+    """Send a request, and again while nothing of it is to be seen. Raises FateUnknown, BatchRefused, LimitReached.
+
+    A client that repeats a call by itself trusts its key alone.
+    """
+    for left in range(SENDS - 1, -1, -1):
+        try:
+            return sent(cycle, request, repeats=False)
+        except FateUnknown:
+            if not left or _seen(cycle, request) != []:
+                raise
+    raise AssertionError("the last attempt raises")
 
 
 def match(writes: Sequence[Allocate], elements: Sequence[Element]) -> dict[str, Element]:
@@ -173,12 +193,13 @@ def take_off(cycle: Cycle, settling: Settling, write: Unallocate) -> Written:
     except Occupied:
         return Written(write, Hold(Reason.UNSETTLED))
     try:
-        sent(cycle, request)
+        _sent(cycle, request)
     except BatchRefused as refused:
         _settle(cycle, request, [], "refused")
         return Written(write, refused=refused.words)
     except FateUnknown as unknown:
-        return Written(write, Hold(Reason.UNSETTLED, str(unknown)))
+        if not _seen(cycle, request):
+            return Written(write, Hold(Reason.UNSETTLED, str(unknown)))
     except LimitReached as limit:
         cycle.close(write.organisation, limit)
         return _put_off(cycle, [write])[0]
@@ -218,22 +239,30 @@ def _meanwhile(cycle: Cycle, settling: Settling, write: Write) -> Result:
 
 
 def settle_earlier(cycle: Cycle) -> None:
-    """Find out what became of every request that an earlier cycle left open; what did not arrive is decided on anew."""
+    """Find out what became of every request that an earlier cycle left open; what did not arrive is decided on anew.
+
+    The credit notes tell. What is on none of them and younger than five minutes goes out again: the same bytes under
+    the same key.
+    """
     connected = set(cycle.doors.tenants.values())
     for request in requests.unsettled(cycle.doors.audit, cycle.family):
         if request.organisation in cycle.closed or request.tenant_id not in connected:
             continue
         young = cycle.now() - request.stored_at < KEY_LASTS
-        done = _sent_again(cycle, request) if young else _seen(cycle, request)
-        if done is not None:
-            _settle(cycle, request, done, "sent again" if young else "looked up")
+        done = _seen(cycle, request)
+        again = young and done == []
+        if again:
+            done = _sent_again(cycle, request)
+        # A part of it that is there and young waits: the rest may still be on its way.
+        if done is not None and not (young and not again and len(done) < len(request.rows)):
+            _settle(cycle, request, done, "sent again" if again else "looked up")
 
 
 def _sent_again(cycle: Cycle, request: Request) -> list[Done] | None:
     """The same bytes under the same key; None: it is still not known what became of them."""
     writes: list[Write] = [row.document for row in request.rows]
     try:
-        elements = sent(cycle, request)
+        elements = _sent(cycle, request)
     except BatchRefused:
         return []
     except FateUnknown:

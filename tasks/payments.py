@@ -1,8 +1,9 @@
 """Decide and load for payments: thin tasks over the clients and the pure decision.
 
 A payment has no number that Xero keeps unique, and the same call sent twice pays twice (xero.md, trap 5). So the rule
-for doubt is stricter than for documents: what was sent and not answered is sent again only as the same bytes under
-the same key; after that key's life the invoice itself tells whether the payment is there, and all is decided anew.
+for doubt is stricter than for documents: what was sent and not answered is looked for on the invoice before anything
+else. What is not there goes out again only as the same bytes under the same key; after that key's life all is decided
+anew. So a key that Xero has lost doubles nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from tasks.posting import limit_hold, sent
 from tasks.settlements import Settling
 
 Write = Pay | Unpay
+SENDS = 4
+"""How often a call is tried where no answer comes; between two attempts the invoices are asked."""
 Request = StoredRequest[Any]
 
 
@@ -128,7 +131,7 @@ def _attempt(cycle: Cycle, batch: list[Payment], waiting: list[list[Payment]]) -
         # Written meanwhile by an earlier attempt of this very task, or in doubt: the next cycle looks.
         return _deferred(cycle, batch, Hold(Reason.UNSETTLED))
     try:
-        elements = sent(cycle, request)
+        elements = _sent(cycle, request)
     except BatchRefused as refused:
         if len(batch) > 1:
             _settle(cycle, request, [each.settling.connectwise_id for each in batch], "refused, split")
@@ -145,6 +148,20 @@ def _attempt(cycle: Cycle, batch: list[Payment], waiting: list[list[Payment]]) -
         cycle.close(organisation, limit)
         return _deferred(cycle, batch, limit_hold(limit))
     return _answered(cycle, request, batch, elements)
+
+
+def _sent(cycle: Cycle, request: Request) -> list[Element]:
+    """Send a request, and again while nothing of it is on the invoices. Raises FateUnknown, BatchRefused, LimitReached.
+
+    A client that repeats a call by itself trusts its key alone.
+    """
+    for left in range(SENDS - 1, -1, -1):
+        try:
+            return sent(cycle, request, repeats=False)
+        except FateUnknown:
+            if not left or _seen(cycle, request) != []:
+                raise
+    raise AssertionError("the last attempt raises")
 
 
 def _answered(cycle: Cycle, request: Request, batch: Sequence[Payment], elements: Sequence[Element]) -> list[Result]:
@@ -237,15 +254,9 @@ def _take_one(cycle: Cycle, each: Payment, write: Unpay) -> Result | None:
         return _deferred(cycle, [each], Hold(Reason.UNSETTLED))[0]
     words = "no answer"
     try:
-        elements = sent(cycle, request)
+        elements = _sent(cycle, request)
         if elements and elements[0].accepted:
-            _commit(
-                cycle,
-                request,
-                [(write, "", "")],
-                [_result(cycle, each.settling, write, Hold(Reason.UNSETTLED))],
-                "answered",
-            )
+            _gone(cycle, each, write, request, "answered")
             return None
         words = "; ".join(word for element in elements for word in element.errors) or words
     except BatchRefused as refused:
@@ -254,11 +265,21 @@ def _take_one(cycle: Cycle, each: Payment, write: Unpay) -> Result | None:
         cycle.close(write.organisation, limit)
         return _deferred(cycle, [each], limit_hold(limit))[0]
     except FateUnknown as unknown:
-        # Its removal shows on the invoice; the next cycle settles it by that.
+        # Its removal shows on the invoice; where it does not yet, the next cycle settles it by that.
+        there: dict[str, Receivable] = {}
+        cycle.reach(write.organisation, partial(_read, cycle, request.tenant_id, [write], there))
+        if write.invoice_xero_id in there and _arrived(write, there[write.invoice_xero_id]):
+            _gone(cycle, each, write, request, "looked up")
+            return None
         return _deferred(cycle, [each], Hold(Reason.UNSETTLED, str(unknown)))[0]
     rejected = _rejected(cycle, each, words)
     _commit(cycle, request, [], [rejected], "refused")
     return rejected
+
+
+def _gone(cycle: Cycle, each: Payment, write: Unpay, request: Request, how: str) -> None:
+    """A payment was taken back; until the rest is decided the invoice counts as unsettled."""
+    _commit(cycle, request, [(write, "", "")], [_result(cycle, each.settling, write, Hold(Reason.UNSETTLED))], how)
 
 
 # What an interrupted cycle left open
@@ -267,20 +288,29 @@ def _take_one(cycle: Cycle, each: Payment, write: Unpay) -> Result | None:
 def settle_earlier(cycle: Cycle) -> None:
     """Find out what became of every request that an earlier cycle left open; what did not arrive is decided on anew.
 
-    Younger than five minutes, the same bytes go out again under the same key. Older: the invoices tell.
+    The invoices tell. What is on none of them and younger than five minutes goes out again: the same bytes under the
+    same key. A part of one that is there and young waits until it is old: its other part may still be on its way.
     """
     connected = set(cycle.doors.tenants.values())
     for request in requests.unsettled(cycle.doors.audit, cycle.family):
         if request.organisation in cycle.closed or request.tenant_id not in connected:
             continue
         young = cycle.now() - request.stored_at < KEY_LASTS
-        arrived = _sent_again(cycle, request) if young else _seen(cycle, request)
-        if arrived is None:
+        arrived = _seen(cycle, request)
+        again = young and arrived == [] and _is_whole(request)
+        if again:
+            arrived = _sent_again(cycle, request)
+        if arrived is None or (young and not again and len(arrived) < len(request.rows)):
             continue
         with cycle.doors.audit.transaction(cycle.lease) as connection:
             _note_in(connection, cycle, arrived)
             ids = [row.connectwise_id for row in request.rows]
-            requests.settle_in(connection, request, ids, "sent again" if young else "looked up", cycle.now())
+            requests.settle_in(connection, request, ids, "sent again" if again else "looked up", cycle.now())
+
+
+def _is_whole(request: Request) -> bool:
+    """Whether nothing of it is settled yet: its bytes carry all of it."""
+    return len(simplejson.loads(request.body).get("Payments", [None])) == len(request.rows)
 
 
 Arrived = tuple[Write, str, str]
@@ -291,7 +321,7 @@ def _sent_again(cycle: Cycle, request: Request) -> list[Arrived] | None:
     """The same bytes under the same key; None: it is still not known what became of them."""
     writes = [row.document for row in request.rows]
     try:
-        answers = match(writes, sent(cycle, request))
+        answers = match(writes, _sent(cycle, request))
     except BatchRefused:
         return []
     except FateUnknown:
@@ -376,9 +406,13 @@ def _rejected(cycle: Cycle, each: Payment, words: str) -> Result:
 
 
 def body_of(cycle: Cycle, writes: Sequence[Write]) -> str:
-    """Names what was refused, and the organisation as it was then: the same again would be refused again."""
+    """Names what was refused, and the organisation as it was then: the same again would be refused again.
+
+    Its next attempt is another instalment, and that is no other payment.
+    """
     books = cycle.lists.books([writes[0].organisation])[writes[0].organisation]
-    return f"{'+'.join(sorted(each.fingerprint for each in writes))}:{books.digest}"
+    same = [replace(each, instalment=0) if isinstance(each, Pay) else each for each in writes]
+    return f"{'+'.join(sorted(each.fingerprint for each in same))}:{books.digest}"
 
 
 def _deferred(cycle: Cycle, batch: Sequence[Payment], hold: Hold) -> list[Result]:

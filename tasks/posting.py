@@ -149,8 +149,11 @@ def _without_occupied(cycle: Cycle, batch: _Batch) -> _Settled:
     return _Settled(told + known, [_Batch(free, batch.rounds, batch.instead)] if free else [])
 
 
-def sent(cycle: Cycle, request: StoredRequest[Any]) -> list[Element]:
-    """Send a stored request, byte for byte. Raises FateUnknown, BatchRefused, LimitReached."""
+def sent(cycle: Cycle, request: StoredRequest[Any], *, repeats: bool = True) -> list[Element]:
+    """Send a stored request, byte for byte (`repeats`: see XeroClient.write).
+
+    Raises FateUnknown, BatchRefused, LimitReached.
+    """
     return cycle.doors.xero.write(
         request.tenant_id,
         request.method,
@@ -159,6 +162,7 @@ def sent(cycle: Cycle, request: StoredRequest[Any]) -> list[Element]:
         request.idempotency_key,
         [row.reference for row in request.rows],
         request.stored_at,
+        repeats=repeats,
     )
 
 

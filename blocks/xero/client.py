@@ -224,15 +224,18 @@ class XeroClient:
         key: str,
         references: Sequence[str],
         stored_at: datetime,
+        *,
+        repeats: bool = True,
     ) -> list[Element]:
         """Send a stored request and read every element of the answer.
 
         Xero forgets a key six minutes after its first call, so nothing is sent under one that is older than five.
+        `repeats` False: nothing that may have been carried out is sent again at all, whatever its key is good for.
         Raises FateUnknown (look the records up), BatchRefused (nothing was written), LimitReached.
         """
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         try:
-            answer = self._send(method, tenant_id, path, headers, body, references, stored_at + KEY_LASTS)
+            answer = self._send(method, tenant_id, path, headers, body, references, stored_at + KEY_LASTS, repeats)
         except Unreachable as error:
             raise FateUnknown(str(error)) from error
         if answer.verdict in (Verdict.REFUSED, Verdict.NOT_FOUND):
@@ -266,13 +269,19 @@ class XeroClient:
         body: bytes,
         references: Sequence[str],
         until: datetime | None = None,
+        repeats: bool = True,
     ) -> Answer:
         def still_good() -> None:
             if until is not None and self._clock() >= until:
                 raise FateUnknown("the request is too old to be sent again under its key")
 
         def once(token: SecretStr) -> Answer:
-            return self._once(method, tenant_id, path, headers, body, references, token, still_good)
+            try:
+                return self._once(method, tenant_id, path, headers, body, references, token, still_good)
+            except TryAgain as error:
+                if repeats:
+                    raise
+                raise FateUnknown(str(error)) from error
 
         def attempt() -> Answer:
             token = self._tokens.access_token()
@@ -280,6 +289,8 @@ class XeroClient:
             if answer.verdict is Verdict.REFRESH:
                 # Refused before it was looked at: the same bytes with a new token, once.
                 answer = once(self._tokens.access_token(refused=token))
+            if answer.verdict is Verdict.REPEAT and not repeats:
+                return answer
             return self._judged(answer, tenant_id, writing=method != "GET")
 
         return self._retries.run(attempt)

@@ -239,6 +239,24 @@ def test_without_any_readable_answer_the_fate_is_unknown(
     assert_no_secret(told(caught.value), kept_text(audit))
 
 
+@pytest.mark.parametrize("expired", [False, True])
+@pytest.mark.parametrize("name", sorted(UNREADABLE.keys() - {"minute limit"}))
+def test_what_is_not_to_be_repeated_goes_out_once(name: str, expired: bool, audit: Audit, clock: Clock) -> None:
+    """What may have been carried out is looked for before anything else; a refused token is no such thing."""
+    server = Server(*([answer(401)] if expired else []), UNREADABLE[name], written(document()))
+    client = xero(audit, clock, server, tokens=keeper(audit, clock, Server(new_tokens(1))))
+    with pytest.raises(FateUnknown):
+        client.write(TENANT, "PUT", PATH, BODY, KEY, ["40001"], clock(), repeats=False)
+    assert len(server.requests) == 1 + expired
+
+
+def test_what_is_not_to_be_repeated_waits_for_a_minute_limit(audit: Audit, clock: Clock) -> None:
+    """That call was refused before it was looked at."""
+    server = Server(UNREADABLE["minute limit"], written(document()))
+    (found,) = xero(audit, clock, server).write(TENANT, "PUT", PATH, BODY, KEY, ["40001"], clock(), repeats=False)
+    assert found.accepted and len(server.requests) == 2
+
+
 def test_with_one_attempt_configured_there_is_one(audit: Audit, clock: Clock) -> None:
     """`[http] attempts = 1`: an unanswered write is doubt at once."""
     server = Server(failing(httpx.ReadTimeout), written(document()))

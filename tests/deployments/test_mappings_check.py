@@ -309,3 +309,32 @@ def test_the_commands_work_without_a_prefect_server(place: Place) -> None:
     for each in told["coverage"]:
         assert each["value"] in shown.stdout
     assert "Traceback" not in checked.stderr + shown.stderr
+
+
+PAID_INTO = "organisation,currency,payment_account,account_code\n"
+
+
+def test_payments_whose_account_no_row_names_are_counted_with_the_line_to_paste(world: World) -> None:
+    """Those that would be written now; what waits for its invoice or its approval, or is paid, waits for no row."""
+    world.policy('[families]\npayments = "on"\n[sales]\ninvoice_status = "authorised"')
+    world.write("payment_accounts.csv", f"{PAID_INTO},,Known,090\n")
+    for number in ("40001", "40002", "40003"):
+        world.add_invoice(number, id=int(number))
+    world.cycle()
+    world.add_invoice("40004", id=40004)
+    for paid in (40001, 40002, 40003, 40004):
+        world.connectwise.add_payment(paid, "100.00")
+    world.books.pay(world.invoices()["40003"]["InvoiceID"], "100.00")
+    rows = world.rows(RECORDS)
+
+    def check_payments() -> Checked:
+        return check_mappings(["invoices", "payments"], world.doors, None, lambda _sentence: None)
+
+    checked = check_payments()
+    assert waiting(checked) == {("missing_payment_account", "(none)"): 2}
+    assert [one.line for one in checked.suggestions] == ["Sydney,AUD,,<account>"]
+    assert world.rows(RECORDS) == rows
+    paste(world, checked)
+    path = world.tables / "payment_accounts.csv"
+    path.write_text(path.read_text().replace("<account>", "090"))
+    assert check_payments().clean

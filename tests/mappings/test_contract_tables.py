@@ -18,6 +18,7 @@ from mappings.csv_tables import (
     LAYOUTS,
     NOTHING,
     ORGANISATIONS,
+    PAYMENT_ACCOUNTS,
     RATES,
     TAXES,
     TRACKING,
@@ -53,6 +54,7 @@ COLUMNS = {
     TAXES: ("organisation", "side", "tax_code", "taxable", "tax_type"),
     TRACKING: ("organisation", "side", "source", "value", "tracking_category", "option"),
     CONTACTS: ("organisation", "role", "company", "contact_id", "account_number", "contact_name"),
+    PAYMENT_ACCOUNTS: ("organisation", "currency", "payment_account", "account_code"),
     RATES: ("currency", "base", "date", "rate"),
 }
 """The table of tables in the contract."""

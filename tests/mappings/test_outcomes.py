@@ -92,6 +92,9 @@ def test_only_what_time_cures_needs_nobody() -> None:
     """Everything else is told to people until it is done."""
     assert {reason for reason in Reason if not EXPLANATIONS[reason].needs_people} == {
         Reason.WAITS_FOR_CLOSE,
+        Reason.WAITS_FOR_INVOICE,
+        Reason.WAITS_FOR_CREDIT_NOTE,
+        Reason.WAITS_FOR_APPROVAL,
         Reason.UNSETTLED,
         Reason.DAY_LIMIT,
         Reason.PLAN_MOVED,

@@ -173,3 +173,30 @@ def test_a_cure_without_a_line_has_no_suggestion_and_several_lines_have_one_each
     lines = "\n".join(f"Add to rates.csv: EUR,AUD,2026-03-0{day},<rate> (EUR per 1 AUD)" for day in (1, 9))
     both = suggestions([replace(waiting, fix=lines)], tables(), {"Sydney": sydney()})
     assert [one.line for one in both] == ["EUR,AUD,2026-03-01,<rate>", "EUR,AUD,2026-03-09,<rate>"]
+
+
+PAYMENT_ACCOUNT = "Add to payment_accounts.csv: Sydney,AUD,{},<account>"
+
+
+def paid_into(own: str, *takers: tuple[str, str]) -> Suggestion:
+    """The suggestion for a payment's own account, in an organisation where these accounts take payments."""
+    bank = [account(code, Name=name, Type="BANK", kind="ASSET") for code, name in takers]
+    waiting = Uncovered(
+        Reason.MISSING_PAYMENT_ACCOUNT, own, "Sydney", 1, {"AUD": Decimal(1)}, "It waits.", PAYMENT_ACCOUNT.format(own)
+    )
+    (found,) = suggestions([waiting], tables(), {"Sydney": books(accounts=[account("200"), *bank])})
+    return found
+
+
+def test_the_only_account_that_takes_payments_is_put_into_the_line() -> None:
+    """Whatever the payment's own account is called."""
+    assert paid_into("", ("090", "Business Account")).line == "Sydney,AUD,,090"
+    assert paid_into("", ("090", "Business Account")).header == "organisation,currency,payment_account,account_code"
+
+
+def test_of_several_accounts_the_one_with_the_payments_own_name_is() -> None:
+    """And where there is none, the cell stays open."""
+    both = ("090", "Business Account"), ("611", "WisePay clearing")
+    assert paid_into("WisePay clearing", *both).line == "Sydney,AUD,WisePay clearing,611"
+    assert paid_into("", *both).line == "Sydney,AUD,,<account>"
+    assert paid_into("").candidates == ()

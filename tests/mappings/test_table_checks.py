@@ -310,3 +310,58 @@ def test_findings_stand_in_the_order_of_files_and_rows() -> None:
         ("accounts.csv", 3),
         ("contacts.csv", 2),
     ]
+
+
+PAID_INTO = "organisation,currency,payment_account,account_code\n"
+TAKERS = [
+    *chart(),
+    account("091", kind="ASSET", Type="BANK", CurrencyCode="NZD"),
+    account("092", kind="ASSET", Type="BANK", Status="ARCHIVED"),
+]
+
+
+def paid_into(*rows: str, **others: Books) -> list[Finding]:
+    changes = {"payment_accounts.csv": PAID_INTO + "".join(f"{row}\n" for row in rows)}
+    return findings(changes, Sydney=sydney(accounts=TAKERS), **others)
+
+
+@pytest.mark.parametrize("row", [",,,090", "Sydney,NZD,,091", ",AUD,WisePay,090", ",NZD,,090"])
+def test_a_payment_account_that_xero_would_take_is_no_finding(row: str) -> None:
+    """A bank account of the currency, or of the base."""
+    assert paid_into(row) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("Sydney,,,300", "names the account 300, which Sydney does not have."),
+        ("Sydney,,,092", "names the account 092, which Sydney has archived."),
+        ("Sydney,,,200", "names the account 200, which Sydney does not take payments into."),
+        ("Sydney,AUD,,091", "names the account 091, which Sydney keeps in NZD, and so cannot take AUD into."),
+        ("Sydney,,,", "names no account."),
+    ],
+)
+def test_a_payment_account_that_xero_would_refuse_is_a_problem(row: str, words: str) -> None:
+    """In the words in which the payment would be held."""
+    (found,) = paid_into(row)
+    assert found.message == f"payment_accounts.csv row 2 {words}"
+    assert (found.file, found.column, found.severity) == ("payment_accounts.csv", "account_code", Severity.PROBLEM)
+
+
+def test_a_payment_account_in_a_foreign_currency_for_every_currency_is_a_note() -> None:
+    """It may be meant, where the base has a row of its own."""
+    (found,) = paid_into("Sydney,,,091")
+    assert (found.column, found.severity) == ("currency", Severity.NOTE)
+
+
+def test_a_payment_account_is_checked_in_every_organisation_that_the_row_meets() -> None:
+    """And an organisation that is not connected is told."""
+    other = perth(accounts=[each for each in chart() if each.code != "090"])
+    changes = {
+        "organisations.csv": BOTH,
+        "payment_accounts.csv": PAID_INTO + ",,,090\nMelbourne,,,090\n",
+    }
+    assert told(findings(changes, Perth=other)) == [
+        ("payment_accounts.csv", 2, "account_code", "Perth"),
+        ("payment_accounts.csv", 3, "organisation", ""),
+    ]
