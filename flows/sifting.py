@@ -136,8 +136,10 @@ def by_header(cycle: Cycle, entry: Entry, posted: bool, elsewhere: Elsewhere) ->
     header: Invoice | None = entry.header
     if header is None:
         return None
+    ours = _of_family(cycle, header)
+    replaced = not ours and entry.connectwise_id in elsewhere.bound
     if not header.status.is_closed:
-        if posted:
+        if posted and not replaced:
             return cycle.hold(
                 entry,
                 Hold(
@@ -147,8 +149,8 @@ def by_header(cycle: Cycle, entry: Entry, posted: bool, elsewhere: Elsewhere) ->
                 ),
             )
         return cycle.result(entry, Outcome.SKIPPED)
-    if not _of_family(cycle, header):
-        if posted and entry.connectwise_id not in elsewhere.bound:
+    if not ours:
+        if posted and not replaced:
             message = f"{entry.reference} was posted as {_one(cycle.kind)}; its total is now {header.total}."
             return cycle.hold(entry, Hold(Reason.SIGN_CHANGED, str(header.total), message))
         return cycle.result(entry, Outcome.SKIPPED)

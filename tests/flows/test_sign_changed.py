@@ -180,6 +180,27 @@ def test_back_and_forth_there_is_one_document_at_a_time(
     assert told(world) == {} and live(world) == [first]
 
 
+@WAYS
+def test_reopened_afterwards_only_the_family_that_has_it_says_so(
+    world: World, before: str, after: str, first: tuple[str, int], second: tuple[str, int]
+) -> None:
+    number = world.add_invoice("40001", hours=before)
+    cycles(world)
+    change(world, number, after)
+    cycles(world)
+    remove(world, "DELETED")
+    cycles(world)
+    cycles(world)
+    world.connectwise.reopen_invoice(number)
+    ended = cycles(world)
+    family = "invoices" if second[0] == "invoice" else "credit_notes"
+    assert ended.pop(family) == {"40001": "deferred: waits_for_close"}
+    assert list(ended.values()) == [{"40001": "skipped"}]
+    world.connectwise.close_invoice(number)
+    cycles(world)
+    assert told(world) == {} and live(world) == [second]
+
+
 def test_a_write_in_doubt_of_the_first_kind_keeps_the_second_waiting(world: World) -> None:
     """Nobody knows yet whether the invoice arrived: the credit note would be a second document."""
     number = world.add_invoice("40001")
