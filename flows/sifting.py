@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from blocks.audit import requests, runs
@@ -91,39 +92,52 @@ def _is_credit_or_was(cycle: Cycle, found: Entry | tuple[Entry, Hold], standings
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """What the other family of sales documents has of the same records: documents, or writes without an answer."""
+    """What the other family of sales documents has of the same records.
+
+    `bound` are documents that stand in the way, `in_doubt` writes without an answer; `replaced` are records of that
+    family whose document of this one is dead, as it should be.
+    """
 
     bound: Mapping[int, Bound]
     in_doubt: Collection[int]
+    replaced: Collection[int]
 
 
 def posted_elsewhere(cycle: Cycle, entries: Sequence[Entry]) -> Elsewhere:
-    """What the other family of sales documents has posted, without the documents that may be replaced.
+    """What the other family of sales documents has posted.
 
     A record has one document: what was posted as an invoice and is a credit now, or the other way round, waits until a
     person has removed the first.
     """
-    other, connected = OTHER[cycle.family], set(cycle.doors.tenants.values())
-    bound = requests.bound(cycle.doors.audit, other.family, [entry.connectwise_id for entry in entries])
-    waiting: dict[str, list[Bound]] = defaultdict(list)
+    audit, other = cycle.doors.audit, OTHER[cycle.family]
+    theirs = requests.bound(audit, other.family, [entry.connectwise_id for entry in entries])
+    ours = requests.bound(audit, cycle.family, list(theirs))
+    asked: dict[tuple[str, Kind], dict[int, Bound]] = defaultdict(dict)
     for entry in entries:
-        each = bound.get(entry.connectwise_id)
-        if each is None or entry.header is None or each.tenant_id not in connected:
+        number = entry.connectwise_id
+        if number not in theirs or entry.header is None:
             continue
         if _of_family(cycle, entry.header):
-            waiting[each.organisation].append(each)
-    dead: set[str] = set()
-    for organisation, group in waiting.items():
-
-        def look(group: list[Bound] = group) -> None:
-            there = cycle.doors.xero.documents_by_id(group[0].tenant_id, other, [each.xero_id for each in group])
-            dead.update(xero_id for xero_id, each in there.items() if not each.live)
-
-        cycle.reach(organisation, look)
+            asked[(theirs[number].organisation, other)][number] = theirs[number]
+        elif number in ours:
+            asked[(ours[number].organisation, cycle.kind)][number] = ours[number]
+    dead: dict[Kind, set[int]] = defaultdict(set)
+    for (organisation, kind), group in asked.items():
+        cycle.reach(organisation, partial(_look_whether_dead, cycle, kind, group, dead[kind]))
     return Elsewhere(
-        {number: each for number, each in bound.items() if each.xero_id not in dead},
-        requests.unsettled_ids(cycle.doors.audit, other.family),
+        {number: each for number, each in theirs.items() if number not in dead[other]},
+        requests.unsettled_ids(audit, other.family),
+        dead[cycle.kind],
     )
+
+
+def _look_whether_dead(cycle: Cycle, kind: Kind, group: Mapping[int, Bound], dead: set[int]) -> None:
+    """Read documents of one organisation. Raises LimitReached, Unreachable; what is not read counts as live."""
+    tenant_id = next(iter(group.values())).tenant_id
+    if tenant_id not in cycle.doors.tenants.values():
+        return
+    there = cycle.doors.xero.documents_by_id(tenant_id, kind, [each.xero_id for each in group.values()])
+    dead |= {number for number, each in group.items() if each.xero_id in there and not there[each.xero_id].live}
 
 
 def _of_family(cycle: Cycle, header: Invoice) -> bool:
@@ -136,8 +150,10 @@ def by_header(cycle: Cycle, entry: Entry, posted: bool, elsewhere: Elsewhere) ->
     header: Invoice | None = entry.header
     if header is None:
         return None
+    ours = _of_family(cycle, header)
+    replaced = not ours and entry.connectwise_id in elsewhere.replaced
     if not header.status.is_closed:
-        if posted:
+        if posted and not replaced:
             return cycle.hold(
                 entry,
                 Hold(
@@ -147,8 +163,8 @@ def by_header(cycle: Cycle, entry: Entry, posted: bool, elsewhere: Elsewhere) ->
                 ),
             )
         return cycle.result(entry, Outcome.SKIPPED)
-    if not _of_family(cycle, header):
-        if posted and entry.connectwise_id not in elsewhere.bound:
+    if not ours:
+        if posted and not replaced:
             message = f"{entry.reference} was posted as {_one(cycle.kind)}; its total is now {header.total}."
             return cycle.hold(entry, Hold(Reason.SIGN_CHANGED, str(header.total), message))
         return cycle.result(entry, Outcome.SKIPPED)

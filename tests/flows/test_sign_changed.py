@@ -170,14 +170,58 @@ def test_back_and_forth_there_is_one_document_at_a_time(
     cycles(world)
     change(world, number, before)
     cycles(world)
+    assert told(world) == dict.fromkeys(FAMILIES, "sign_changed") and live(world) == [second]
     family = "invoices" if first[0] == "invoice" else "credit_notes"
-    assert told(world) == {family: "sign_changed"} and live(world) == [second]
     remove(world, "DELETED")
     cycles(world)
     assert told(world) == {family: "removed_in_xero"} and live(world) == []
     world.later().cycle(family=family, recreate=True)
     cycles(world)
     assert told(world) == {} and live(world) == [first]
+
+
+@WAYS
+def test_reopened_afterwards_only_the_family_that_has_it_says_so(
+    world: World, before: str, after: str, first: tuple[str, int], second: tuple[str, int]
+) -> None:
+    number = world.add_invoice("40001", hours=before)
+    cycles(world)
+    change(world, number, after)
+    cycles(world)
+    remove(world, "DELETED")
+    cycles(world)
+    cycles(world)
+    world.connectwise.reopen_invoice(number)
+    ended = cycles(world)
+    family = "invoices" if second[0] == "invoice" else "credit_notes"
+    assert ended.pop(family) == {"40001": "deferred: waits_for_close"}
+    assert list(ended.values()) == [{"40001": "skipped"}]
+    world.connectwise.close_invoice(number)
+    cycles(world)
+    assert told(world) == {} and live(world) == [second]
+
+
+def test_a_sign_that_changes_while_a_cycle_writes_leaves_no_second_document_unnoticed(world: World) -> None:
+    """The invoice was read and is not sent yet; meanwhile it became a credit, and that cycle is faster."""
+    number = world.add_invoice("40001")
+    world.connectwise.add_row("time", number, invoiceHours=0, hourlyRate=1, notes="Nothing")
+    world.cycle(mode="plan")
+
+    def overtake(request: Request, _number: int) -> None:
+        if request.path.endswith("/Organisation"):
+            world.to_xero.plan = lambda _request, _number: None
+            change(world, number, "-1")
+            assert world.outcomes(world.cycle(family="credit_notes")) == {"40001": "posted"}
+
+    world.to_xero.plan = overtake
+    world.cycle()
+    assert live(world) == [("invoice", 33000), ("credit note", 16500)]
+    cycles(world)
+    assert told(world)["invoices"] == "sign_changed"
+    world.books.delete(world.invoices()["40001"]["InvoiceID"])
+    cycles(world)
+    cycles(world)
+    assert told(world) == {} and live(world) == [("credit note", 16500)]
 
 
 def test_a_write_in_doubt_of_the_first_kind_keeps_the_second_waiting(world: World) -> None:
