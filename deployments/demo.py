@@ -17,6 +17,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from deployments import server
 from deployments.printing import counted, exceptions, out, plan
@@ -87,7 +88,7 @@ def _tell(
     console.print(f"Prefect server: {server.ui_url()}")
 
     stage = _Stage(console, config, tables, story, xero)
-    wrong = [*_first_act(stage), *_second_act(stage)]
+    wrong = [*_first_act(stage), *_second_act(stage), *_third_act(stage)]
     wrong += _doubled(story, xero)
     for words in wrong:
         console.print(f"[red]{escape(words)}[/red]")
@@ -138,11 +139,11 @@ def _first_act(stage: _Stage) -> list[str]:
     _step(
         console,
         "tieout sync",
-        "once more, nothing changed: one read in ConnectWise for each family, and Xero is asked only for what a held "
+        "once more, nothing changed: one read in ConnectWise for each list, and Xero is asked only for what a held "
         "record waits for",
     )
     again = _sync(stage)
-    wrong += _unlike_counts(again, posted=0, updated=0, connectwise=1)
+    wrong += _unlike_counts(again, posted=0, updated=0, connectwise={"invoices": 1, "credit_notes": 2})
 
     held = {each["reference"] for each in first["exceptions"]}
     cures = [cure for cure in story.cures if cure.number in held]
@@ -202,6 +203,54 @@ def _second_act(stage: _Stage) -> list[str]:
     for edit in edits:
         said = " ".join(found[edit.number][name] for name in ("message", "fix")) if edit.number in found else ""
         wrong += [f"{edit.number} was to be held with the words {words!r}" for words in edit.words if words not in said]
+    return wrong
+
+
+def _third_act(stage: _Stage) -> list[str]:
+    """Money: what is paid and credited follows, once the documents are approved. Gives what is untrue of it."""
+    console, story = stage.console, stage.story
+    _step(console, "the bookkeeper", "switches payments on, and says in payment_accounts.csv where the money goes")
+    policy = stage.tables / "policy.toml"
+    policy.write_text(
+        policy.read_text(encoding="utf-8").replace('payments = "off"', 'payments = "on"'), encoding="utf-8"
+    )
+    (stage.tables / "payment_accounts.csv").write_text(
+        "organisation,currency,payment_account,account_code,note\n,,,090,the business account\n", encoding="utf-8"
+    )
+    console.print(
+        f"  Then she approves what customers have paid, and the credit notes; all but {story.unapproved[0]}, to which "
+        "she has not come yet."
+    )
+    story.approve()
+    _step(console, "tieout sync", "pays in Xero what is paid in ConnectWise, and allocates what is credited")
+    first = _sync(stage)
+    wrong = _unlike_counts(first, posted=len(story.paid) + len(story.credited) - len(story.unapproved), deferred=1)
+    console.print(f"  {story.unapproved[0]}  waits for its approval, without a word: a draft cannot be paid.")
+
+    _step(console, "time goes by", "and some of the money moves")
+    for money in story.money:
+        console.print(f"  {money.number}  {escape(money.says)}")
+        money.act()
+    held = {each["reference"] for each in first["exceptions"]}
+    _step(console, "tieout sync", "follows, as far as it may")
+    last = _sync(stage)
+    for money in story.money:
+        console.print(f"  {money.number}  {escape(money.told)}")
+    wrong += _unlike_counts(last, posted=0, updated=sum(money.ends == "updated" for money in story.money))
+    told = {f"{each['reference']}: {each['reason']}" for each in last["exceptions"] if each["reference"] not in held}
+    wrong += _unlike("held", told, {f"{m.number}: {m.ends.partition(': ')[2]}" for m in story.money if ":" in m.ends})
+
+    _step(console, "both systems", "what is due on these invoices, side by side")
+    explained = {money.number: "held" for money in story.money if ":" in money.ends}
+    explained |= dict.fromkeys(story.unapproved, "a draft in Xero")
+    table = Table(box=None)
+    for name in ("invoice", "due in ConnectWise", "due in Xero", ""):
+        table.add_column(name, justify="left" if name in ("invoice", "") else "right")
+    for number, (ours, theirs) in story.balances().items():
+        why = explained.get(number, "")
+        table.add_row(number, f"{ours:,.2f}", f"{theirs:,.2f}", "equal" if ours == theirs else why or "different")
+        wrong += [f"{number} was to be due with {ours} in both systems"] if ours != theirs and not why else []
+    console.print(table)
 
     _step(console, "tieout reconcile", "both systems read anew; every difference has to have a name")
     try:
@@ -298,12 +347,12 @@ def _snapshot(stage: _Stage) -> list[Any]:
     return [stage.xero.organisations[tenant].snapshot() for tenant in stage.story.organisations.values()]
 
 
-def _unlike_counts(told: Mapping[str, Any], connectwise: int | None = None, **counts: int) -> list[str]:
+def _unlike_counts(told: Mapping[str, Any], connectwise: Mapping[str, int] | None = None, **counts: int) -> list[str]:
     """What differs from the counts that a cycle was meant to end with, and from each family's calls to ConnectWise."""
     found = {name: sum(row[name] for row in told["families"]) for name in counts}
     for row in told["families"] if connectwise is not None else ():
         what = f"calls of {row['family']} to ConnectWise"
-        counts[what], found[what] = connectwise or 0, row["calls"]["connectwise"]
+        counts[what], found[what] = (connectwise or {})[row["family"]], row["calls"]["connectwise"]
     return [f"{name} was to be {counts[name]}, and is {found[name]}" for name in counts if found[name] != counts[name]]
 
 

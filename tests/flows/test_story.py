@@ -47,3 +47,35 @@ def test_the_story_comes_true_from_the_first_cycle_to_the_statement(tmp_path: Pa
 
     (statement,) = reconcile_families(["invoices"], world.later().doors, None, None, lambda _sentence: None)
     assert statement.tied_out
+
+
+def test_the_money_of_the_story_ends_equal_or_explained(tmp_path: Path) -> None:
+    """Payments and credits follow once their documents are approved; what is raised, lowered and taken off, too."""
+    world = World(tmp_path, clock=Clock(datetime(2026, 11, 22, 9, 0, tzinfo=UTC)))
+    story = load("msp", world.connectwise, world.xero)
+    story.copy_tables(world.tables)
+    world.tenants = story.organisations
+    for family in ("invoices", "credit_notes"):
+        world.cycle(family=family)
+    for cure in story.cures:
+        cure.apply(world.tables)
+    world.later()
+    for family in ("invoices", "credit_notes"):
+        world.cycle(family=family)
+    world.write("payment_accounts.csv", "organisation,currency,payment_account,account_code\n,,,090\n")
+    story.approve()
+    told: dict[str, str] = {}
+    for family in ("credit_notes", "payments"):
+        told |= world.outcomes(world.later().cycle(family=family))
+    expected = dict.fromkeys((*story.paid, *story.credited), "posted")
+    expected |= dict.fromkeys(story.unapproved, "deferred: waits_for_approval")
+    assert {number: told[number] for number in expected} == expected
+    for money in story.money:
+        money.act()
+    for family in ("credit_notes", "payments"):
+        told |= world.outcomes(world.later().cycle(family=family))
+    assert {money.number: told[money.number] for money in story.money} == {
+        money.number: money.ends for money in story.money
+    }
+    different = {number for number, (ours, theirs) in story.balances().items() if ours != theirs}
+    assert different == {*story.unapproved, *(money.number for money in story.money if ":" in money.ends)}

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,6 +69,19 @@ class Edit:
         )
 
 
+@dataclass(frozen=True)
+class Money:
+    """What becomes of the money of one invoice: what people do about it, and how its record has to end then."""
+
+    number: str
+    says: str
+    act: Callable[[], object]
+    ends: str
+    """The outcome that the next cycle has to give it, with the reason behind a colon where there is one."""
+    told: str
+    """What the story says of it afterwards."""
+
+
 @dataclass
 class Scenario:
     """A world that was built, by invoice number."""
@@ -96,6 +110,18 @@ class Scenario:
     cures: list[Cure] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     """What happens to some of the invoices once they are posted."""
+    paid: tuple[str, ...] = ()
+    """Invoices on which customers have paid something."""
+    credited: tuple[str, ...] = ()
+    """Invoices to which a credit memo is applied."""
+    unapproved: tuple[str, ...] = ()
+    """Of these the ones that the bookkeeper has not come to: they stay drafts in Xero."""
+    approve: Callable[[], object] = lambda: None
+    """The bookkeeper approves what was paid or credited, and the credit notes, as far as she comes."""
+    money: list[Money] = field(default_factory=list)
+    """What happens to the money of some invoices later on."""
+    balances: Callable[[], dict[str, tuple[Decimal, Decimal]]] = dict
+    """What is due on each of these invoices in ConnectWise and in Xero, now."""
 
     def copy_tables(self, into: Path) -> Path:
         """Copy the tables to a folder of one's own, with the start date written into its `policy.toml`."""

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Literal
 
 from deployments.sandbox.connectwise import SimulatedConnectWise
-from deployments.sandbox.scenarios.scenario import HERE, Cure, Edit, Scenario
+from deployments.sandbox.scenarios.scenario import HERE, Cure, Edit, Money, Scenario
 from deployments.sandbox.xero import Organisation, SimulatedXero
 
 Data = dict[str, Any]
@@ -77,6 +77,7 @@ class _Story:
             self.organisations[name].set_lock_date(day)
         self._note_cures()
         self._note_edits()
+        self._note_money()
         return self.scenario
 
     def _moment(self, day: date, minute: int = 0) -> datetime:
@@ -238,7 +239,8 @@ class _Story:
             paid = invoice["total"] if int(number) % 3 else (invoice["total"] / 2).quantize(Decimal("0.01"))
             day = date.fromisoformat(invoice["date"][:10]) + timedelta(days=10)
             with world.at(self._moment(day)):
-                world.add_payment(invoice["id"], paid)
+                world.add_payment(invoice["id"], paid, min(day, self.today))
+            self.scenario.paid += (number,)
         memo = world.record("invoice", self.scenario.invoices[self.scenario.keys["credit_products"]])
         for number in self.scenario.invoices:
             invoice = world.record("invoice", self.scenario.invoices[number])
@@ -246,6 +248,7 @@ class _Story:
             if same and self._is_ordinary(number) and invoice["balance"] > -memo["total"]:
                 with world.at(self._moment(self.today)):
                     world.apply_credit(memo["id"], invoice["id"], -memo["total"])
+                self.scenario.credited += (number,)
                 return
 
     def _is_ordinary(self, number: str) -> bool:
@@ -326,6 +329,60 @@ class _Story:
                     tuple(given.get("words", ())),
                 )
             )
+
+    # --- money
+
+    def _note_money(self) -> None:
+        """A part payment is raised, a payment is taken off, a credit is lowered; one invoice stays a draft."""
+        world, scenario = self.connectwise, self.scenario
+        whole = [number for number in scenario.paid if not self._balance(number)]
+        parts = [number for number in scenario.paid if self._balance(number)]
+        scenario.unapproved = (whole[-1],)
+        scenario.approve = self._approve
+        scenario.balances = lambda: {
+            number: (self._balance(number), Decimal(self._posted(number)["AmountDue"]))
+            for number in sorted({*scenario.paid, *scenario.credited})
+        }
+
+        def row(number: str) -> Data:
+            return world.rows("payment", scenario.invoices[number])[0]
+
+        raised, taken_off, (credited,) = parts[0], whole[0], scenario.credited
+        scenario.money += [
+            Money(
+                raised,
+                "The customer pays the rest: in ConnectWise the amount of the payment is raised.",
+                lambda: world.change_payment(row(raised)["id"], row(raised)["amount"] + self._balance(raised)),
+                "updated",
+                "a second payment of the difference; it is paid now.",
+            ),
+            Money(
+                taken_off,
+                "A payment was entered on the wrong invoice, and is taken off in ConnectWise.",
+                lambda: world.remove_payment(row(taken_off)["id"]),
+                "held: payment_lowered",
+                "still paid: money that was in the books is only taken out by a person, or where policy says so.",
+            ),
+            Money(
+                credited,
+                "Less of the credit memo is applied than was.",
+                lambda: world.change_payment(row(credited)["id"], row(credited)["amount"] / 2),
+                "updated",
+                "the allocation was taken off and made anew; the rest stays with the credit note.",
+            ),
+        ]
+
+    def _balance(self, number: str) -> Decimal:
+        """What is due on an invoice in ConnectWise."""
+        return Decimal(self.connectwise.record("invoice", self.scenario.invoices[number])["balance"])
+
+    def _approve(self) -> None:
+        done = {*self.scenario.paid, *self.scenario.credited} - {*self.scenario.unapproved}
+        for books in self.organisations.values():
+            for each in [*books.invoices(type="ACCREC"), *books.credit_notes(type="ACCRECCREDIT")]:
+                ours = each.get("InvoiceNumber") in done or "CreditNoteID" in each
+                if ours and each["Status"] == "DRAFT":
+                    books.approve(each.get("InvoiceID") or each["CreditNoteID"])
 
     def _posted(self, number: str) -> Data:
         """The document of an invoice in Xero, wherever it is."""
