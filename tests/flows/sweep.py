@@ -159,11 +159,47 @@ def plain_act(world: World) -> None:
         world.add_invoice(number, location=place)
 
 
+def paid_act(world: World) -> None:
+    """Eleven approved invoices, some of them with a payment that the next cycle writes."""
+    world.policy(
+        '[families]\npayments = "on"\n[sales]\ninvoice_status = "authorised"\n[payments]\non_decrease = "replace"\n'
+    )
+    world.write("payment_accounts.csv", "organisation,currency,payment_account,account_code\n,,,090\n")
+    for number in range(40001, 40009):
+        world.add_invoice(str(number), id=number)
+    for number in range(41001, 41004):
+        world.add_invoice(str(number), id=number, location="Perth")
+    world.cycle()
+    for number in (40001, 40002, 40003, 40004, 41001, 41003):
+        world.connectwise.add_payment(number, "100.00")
+    world.family = "payments"
+
+
+def payments_act(world: World) -> None:
+    """Six hours later: raised, lowered, taken off; new ones, paid by others, too much, and one without its invoice."""
+    world.later()
+    connectwise = world.connectwise
+    rows = {number: connectwise.rows("payment", number)[0]["id"] for number in (40001, 40002, 40003, 41001, 41003)}
+    connectwise.change_payment(rows[40001], "150.00")
+    connectwise.change_payment(rows[40002], "70.00")
+    connectwise.remove_payment(rows[40003])
+    connectwise.change_payment(rows[41001], "130.00")
+    connectwise.change_payment(rows[41003], "60.00")
+    connectwise.add_payment(40005, "330.00")
+    world.books.pay(world.invoices()["40006"]["InvoiceID"], "330.00")
+    connectwise.add_payment(40006, "330.00")
+    connectwise.add_payment(40007, "400.00")
+    connectwise.add_payment(41002, "20.00")
+    world.add_invoice("40009", id=40009)
+    connectwise.add_payment(40009, "10.00")
+
+
 ACTS: dict[str, tuple[Callable[[World], None], Callable[[World], None] | None]] = {
     "first": (first_act, None),
     "later": (first_act, second_act),
     "edits": (posted_act, edits_act),
     "plain": (plain_act, None),
+    "payments": (paid_act, payments_act),
 }
 """What happens before the cycle that is disturbed; where there is a second part, a cycle runs between the two."""
 
@@ -358,6 +394,7 @@ class Picture:
     bound: dict[int, str]
     waiting: frozenset[int]
     known: frozenset[int]
+    paid: dict[str, list[str]]
 
     @classmethod
     def of(cls, world: World) -> Picture:
@@ -377,6 +414,16 @@ class Picture:
             {row["connectwise_id"]: numbers.get(row["xero_id"], "nothing") for row in world.rows(BINDINGS)},
             frozenset(row["connectwise_id"] for row in records if row["outcome"] in WAITING),
             frozenset(row["connectwise_id"] for row in records),
+            {
+                f"{organisation.name} {each['InvoiceNumber']}": sorted(
+                    # Which attempt of a row's payment it is makes no difference.
+                    f"{one['Reference'].rpartition('-')[0]} {one['Amount']}"
+                    for one in organisation.payments(each["InvoiceID"])
+                )
+                for organisation in world.xero.organisations.values()
+                for each in organisation.invoices()
+                if each["AmountPaid"]
+            },
         )
 
     def differences(self, other: Picture) -> list[str]:
@@ -394,7 +441,7 @@ class Picture:
                 for number in sorted(mine.keys() & theirs.keys())
                 if mine[number] != theirs[number]
             ]
-        for what in ("contacts", "bound", "waiting", "known"):
+        for what in ("contacts", "bound", "waiting", "known", "paid"):
             if getattr(self, what) != getattr(other, what):
                 found.append(f"{what}: {getattr(other, what)} instead of {getattr(self, what)}")
         return found
@@ -402,7 +449,7 @@ class Picture:
 
 def _warm_up(folder: Path) -> None:
     """Play all acts once in this very process: whatever is imported or compiled once, every fork has already."""
-    for begins, goes_on in (ACTS["later"], ACTS["edits"]):
+    for begins, goes_on in (ACTS["later"], ACTS["edits"], ACTS["payments"]):
         world = World(folder / begins.__name__).ready_twice()
         begins(world)
         world.cycle()
@@ -419,7 +466,7 @@ def _rehearse(world: World, switches: XeroSwitches, by_hand: bool) -> dict[str, 
     """The undisturbed cycle, in a child like all others: its events, its calls to Xero, and the picture after it."""
     world.xero.switches = switches
     told = _in_child(world, 0)
-    calls = [f"{call.method} {call.path.rpartition('/')[2]}" for call in world.to_xero.calls[told["before"] :]]
+    calls = [f"{call.method} {_last(call.path)}" for call in world.to_xero.calls[told["before"] :]]
     if by_hand:
         hand_act(world)
     for _ in range(2):
@@ -476,6 +523,11 @@ def _with_fault(world: World, case: Case) -> bool:
     return len(world.to_xero.calls) >= first + case.fault_at
 
 
+def _last(path: str) -> str:
+    """What a call is about, without the id of anything."""
+    return "one of Payments" if "/Payments/" in path else path.rpartition("/")[2]
+
+
 # The child that is killed
 
 
@@ -520,7 +572,7 @@ class _Remote:
         self._name = name
 
     def __call__(self, request: Request) -> Response:
-        with self._line.event(f"{request.method} {request.path.rpartition('/')[2]}"):
+        with self._line.event(f"{request.method} {_last(request.path)}"):
             answer: Response = self._line.ask(self._name, request)
             return answer
 

@@ -16,11 +16,13 @@ import pytest
 from deployments.sandbox.xero import XeroSwitches
 from tests.flows.sweep import FAULTS, Case, Schema, Theatre
 
-ACTS = {"first": 50, "later": 50, "edits": 25}
+ACTS = {"first": 50, "later": 50, "edits": 25, "payments": 50}
 """How many kills there are to be at least."""
 DISTINCT = {
     "PUT Invoices": tuple(FAULTS),
     "POST Invoices": tuple(FAULTS),
+    "PUT Payments": tuple(FAULTS),
+    "POST one of Payments": tuple(FAULTS),
     "PUT Contacts": ("answer lost", "500 after the work", "503", "web page", "429 for the day"),
     "GET Invoices": ("answer lost", "503", "cut short", "429 for the day", "token expired"),
     "POST token": ("answer lost", "503", "cut short"),
@@ -67,7 +69,7 @@ def bad_answer(number: int, what: str, fault: str, **more: Any) -> Case:
 
 def writes(what: str) -> bool:
     """Whether an event is a write to Xero, or keeps what one needs."""
-    return any(word in what for word in ("PUT", "POST Invoices", "request"))
+    return any(word in what for word in ("PUT", "POST Invoices", "POST one", "request"))
 
 
 def test_an_undisturbed_cycle_writes_several_times_and_stores_each_request_first(theatre: Theatre) -> None:
@@ -96,6 +98,26 @@ def played_before(theatre: Theatre) -> int:
     return theatre.events.index("before GET Invoices") if theatre.act == "edits" else 0
 
 
+@pytest.mark.parametrize("theatre", ["payments"], indirect=True)
+def test_payments_are_made_once_though_xero_has_forgotten_every_key(theatre: Theatre) -> None:
+    """Nothing but its key tells Xero that a payment was sent before: what is in doubt is looked for first."""
+    forgetful = XeroSwitches(forget_keys=True)
+    cases = [
+        kill(number, what, minutes, switches=forgetful)
+        for number, what in enumerate(theatre.events, 1)
+        if what in ("after PUT Payments", "after POST one of Payments")
+        for minutes in MINUTES
+    ]
+    cases += [
+        bad_answer(number, what, fault, switches=forgetful)
+        for number, what in enumerate(theatre.calls, 1)
+        if what in ("PUT Payments", "POST one of Payments")
+        for fault in ("answer lost", "500 after the work", "time-out after the work", "cut short")
+    ]
+    assert len(cases) > 20
+    assert theatre.play(cases) == []
+
+
 @EDITS
 def test_a_person_edits_what_an_edit_without_an_answer_is_about(theatre: Theatre) -> None:
     """It is read again and decided anew, however young: sent again as it was, it would undo what she did."""
@@ -115,7 +137,7 @@ def test_every_kind_of_bad_answer_to_every_call(theatre: Theatre) -> None:
         bad_answer(number, what, fault)
         for number, what in enumerate(theatre.calls, 1)
         for place, fault in enumerate(DISTINCT.get(what, LISTS if first else ()))
-        if first or what == "POST Invoices" or place % 3 == number % 3
+        if first or what in ("POST Invoices", "PUT Payments", "POST one of Payments") or place % 3 == number % 3
     ]
     assert len(cases) > 25
     assert theatre.play(cases) == []
@@ -127,6 +149,7 @@ def test_killed_around_every_write_with_the_audit_in_postgresql(postgres_theatre
         for number, what in enumerate(postgres_theatre.events, 1)
         if "PUT" in what
         or "POST Invoices" in what
+        or "POST one" in what
         or "bindings" in what
         or what == "after the commit of requests, request_rows"
     ]
