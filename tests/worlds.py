@@ -140,6 +140,8 @@ class World:
     per_minute: int = 0
     concurrent: int = 0
     audit_url: str = ""
+    family: str = "invoices"
+    """The family whose cycles are run where none is named."""
 
     def __post_init__(self) -> None:
         self.connectwise = SimulatedConnectWise(clock=self.clock)
@@ -278,14 +280,14 @@ class World:
         wait_seconds: float = 300,
         cache: SuccessCache | None = None,
         calls: Calls | None = None,
-        family: str = "invoices",
+        family: str = "",
         **form: Any,
     ) -> Summary:
         """Run one cycle of a family; `said` is what it told people meanwhile."""
         sync = SyncForm(**form)
         self.said: list[str] = []
         return run_family(
-            family,
+            family or self.family,
             sync,
             lambda run_id: self.doors(run_id, forced=sync.force or bool(sync.references)),
             calls or PlainCalls(at_once),

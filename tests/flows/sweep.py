@@ -209,6 +209,75 @@ def credits_act(world: World) -> None:
     world.add_invoice("40003")
 
 
+def paid_act(world: World) -> None:
+    """Eleven approved invoices, some of them with a payment that the next cycle writes."""
+    world.policy(
+        '[families]\npayments = "on"\n[sales]\ninvoice_status = "authorised"\n[payments]\non_decrease = "replace"\n'
+    )
+    world.write("payment_accounts.csv", "organisation,currency,payment_account,account_code\n,,,090\n")
+    for number in range(40001, 40009):
+        world.add_invoice(str(number), id=number)
+    for number in range(41001, 41004):
+        world.add_invoice(str(number), id=number, location="Perth")
+    world.cycle()
+    for number in (40001, 40002, 40003, 40004, 41001, 41003):
+        world.connectwise.add_payment(number, "100.00")
+
+
+def payments_act(world: World) -> None:
+    """Six hours later: raised, lowered, taken off; new ones, paid by others, too much, and one without its invoice."""
+    world.later()
+    connectwise = world.connectwise
+    rows = {number: connectwise.rows("payment", number)[0]["id"] for number in (40001, 40002, 40003, 41001, 41003)}
+    connectwise.change_payment(rows[40001], "150.00")
+    connectwise.change_payment(rows[40002], "70.00")
+    connectwise.remove_payment(rows[40003])
+    connectwise.change_payment(rows[41001], "130.00")
+    connectwise.change_payment(rows[41003], "60.00")
+    connectwise.add_payment(40005, "330.00")
+    world.books.pay(world.invoices()["40006"]["InvoiceID"], "330.00")
+    connectwise.add_payment(40006, "330.00")
+    connectwise.add_payment(40007, "400.00")
+    connectwise.add_payment(41002, "20.00")
+    world.add_invoice("40009", id=40009)
+    connectwise.add_payment(40009, "10.00")
+
+
+def applied_act(world: World) -> None:
+    """Approved invoices and credit notes in both organisations, and credits that the next cycle allocates."""
+    world.policy('[sales]\ninvoice_status = "authorised"\ncredit_note_status = "authorised"\n')
+    for number in range(40001, 40007):
+        world.add_invoice(str(number), id=number)
+        world.add_credit_memo(f"CM-{number}", id=number + 10000)
+    world.add_invoice("41001", id=41001, location="Perth")
+    world.add_credit_memo("CM-41001", id=51001, location="Perth")
+    world.cycle(family="invoices")
+    world.cycle(family="credit_notes")
+    for memo, number, amount in (
+        (50001, 40001, "60"), (50002, 40002, "110"), (50003, 40003, "50"), (50003, 40004, "60"), (51001, 41001, "70"),
+    ):  # fmt: skip
+        world.connectwise.apply_credit(memo, number, amount)
+
+
+def allocations_act(world: World) -> None:
+    """Six hours later: raised, lowered, taken off; a new memo on its way, over two invoices, more than is due."""
+    world.later()
+    connectwise = world.connectwise
+    rows = {number: connectwise.rows("payment", number)[0]["id"] for number in (40001, 40002, 40003, 41001)}
+    connectwise.change_payment(rows[40001], "100")
+    connectwise.change_payment(rows[40002], "70")
+    connectwise.uncredit(rows[40003])
+    connectwise.change_payment(rows[41001], "30")
+    world.books.pay(world.invoices()["40005"]["InvoiceID"], "300")
+    connectwise.apply_credit(50004, 40005, "110")
+    connectwise.apply_credit(50005, 40004, "20")
+    connectwise.apply_credit(50005, 40006, "80")
+    world.add_credit_memo("CM-7", id=50007)
+    connectwise.apply_credit(50007, 40006, "110")
+    world.add_invoice("40008", id=40008)
+    connectwise.apply_credit(50006, 40008, "40")
+
+
 @dataclass(frozen=True)
 class Act:
     """What happens before the cycle that is disturbed; where it goes on, a cycle runs between the two parts."""
@@ -224,6 +293,8 @@ ACTS = {
     "edits": Act(posted_act, edits_act),
     "credits": Act(memos_act, credits_act, "credit_notes"),
     "plain": Act(plain_act),
+    "payments": Act(paid_act, payments_act, "payments"),
+    "allocations": Act(applied_act, allocations_act, "credit_notes"),
 }
 
 
@@ -418,6 +489,7 @@ class Picture:
     bound: dict[int, str]
     waiting: frozenset[int]
     known: frozenset[int]
+    paid: dict[str, list[str]]
 
     @classmethod
     def of(cls, world: World) -> Picture:
@@ -438,6 +510,16 @@ class Picture:
             {row["connectwise_id"]: numbers.get(row["xero_id"], "nothing") for row in world.rows(BINDINGS)},
             frozenset(row["connectwise_id"] for row in records if row["outcome"] in WAITING),
             frozenset(row["connectwise_id"] for row in records),
+            {
+                f"{organisation.name} {each['InvoiceNumber']}": sorted(
+                    # Which attempt of a row's payment it is makes no difference.
+                    f"{one['Reference'].rpartition('-')[0]} {one['Amount']}"
+                    for one in organisation.payments(each["InvoiceID"])
+                )
+                for organisation in world.xero.organisations.values()
+                for each in organisation.invoices()
+                if each["AmountPaid"]
+            },
         )
 
     def differences(self, other: Picture) -> list[str]:
@@ -454,7 +536,7 @@ class Picture:
                 for number in sorted(mine.keys() & theirs.keys())
                 if mine[number] != theirs[number]
             ]
-        for what in ("contacts", "bound", "waiting", "known"):
+        for what in ("contacts", "bound", "waiting", "known", "paid"):
             if getattr(self, what) != getattr(other, what):
                 found.append(f"{what}: {getattr(other, what)} instead of {getattr(self, what)}")
         return found
@@ -462,7 +544,7 @@ class Picture:
 
 def _warm_up(folder: Path) -> None:
     """Play all acts once in this very process: whatever is imported or compiled once, every fork has already."""
-    for name in ("later", "edits", "credits"):
+    for name in ("later", "edits", "credits", "payments", "allocations"):
         act, world = ACTS[name], World(folder / name).ready_twice()
         act.begins(world)
         world.cycle(family=act.family)
@@ -479,7 +561,7 @@ def _rehearse(world: World, family: str, switches: XeroSwitches, by_hand: bool) 
     """The undisturbed cycle, in a child like all others: its events, its calls to Xero, and the picture after it."""
     world.xero.switches = switches
     told = _in_child(world, family, 0)
-    calls = [f"{call.method} {call.path.rpartition('/')[2]}" for call in world.to_xero.calls[told["before"] :]]
+    calls = [f"{call.method} {_last(call.path)}" for call in world.to_xero.calls[told["before"] :]]
     if by_hand:
         hand_act(world)
     for _ in range(2):
@@ -536,6 +618,12 @@ def _with_fault(world: World, family: str, case: Case) -> bool:
     return len(world.to_xero.calls) >= first + case.fault_at
 
 
+def _last(path: str) -> str:
+    """What a call is about, without the id of anything."""
+    named = next((name for name in ("Payments", "Allocations") if f"/{name}/" in path), "")
+    return f"one of {named}" if named else path.rpartition("/")[2]
+
+
 # The child that is killed
 
 
@@ -580,7 +668,7 @@ class _Remote:
         self._name = name
 
     def __call__(self, request: Request) -> Response:
-        with self._line.event(f"{request.method} {request.path.rpartition('/')[2]}"):
+        with self._line.event(f"{request.method} {_last(request.path)}"):
             answer: Response = self._line.ask(self._name, request)
             return answer
 

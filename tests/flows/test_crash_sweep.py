@@ -16,13 +16,22 @@ import pytest
 from deployments.sandbox.xero import XeroSwitches
 from tests.flows.sweep import FAULTS, Case, Schema, Theatre
 
-ACTS = {"first": 50, "later": 50, "edits": 25, "credits": 25}
+ACTS = {"first": 50, "later": 50, "edits": 25, "credits": 25, "payments": 50, "allocations": 50}
 """How many kills there are to be at least."""
+ONLY_HERE = (
+    "POST Invoices", "PUT CreditNotes", "POST CreditNotes", "PUT Payments", "POST one of Payments", "PUT Allocations",
+    "DELETE one of Allocations",
+)  # fmt: skip
+"""Writes that not every act has: these get every bad answer, whichever act they are in."""
 DISTINCT = {
     "PUT Invoices": tuple(FAULTS),
     "POST Invoices": tuple(FAULTS),
     "PUT CreditNotes": tuple(FAULTS),
     "POST CreditNotes": tuple(FAULTS),
+    "PUT Payments": tuple(FAULTS),
+    "POST one of Payments": tuple(FAULTS),
+    "PUT Allocations": tuple(FAULTS),
+    "DELETE one of Allocations": tuple(FAULTS),
     "PUT Contacts": ("answer lost", "500 after the work", "503", "web page", "429 for the day"),
     "GET Invoices": ("answer lost", "503", "cut short", "429 for the day", "token expired"),
     "GET CreditNotes": ("answer lost", "503", "cut short", "429 for the day", "token expired"),
@@ -70,7 +79,7 @@ def bad_answer(number: int, what: str, fault: str, **more: Any) -> Case:
 
 def writes(what: str) -> bool:
     """Whether an event is a write to Xero, or keeps what one needs."""
-    return any(word in what for word in ("PUT", "POST Invoices", "POST CreditNotes", "request"))
+    return any(word in what for word in ("PUT", "POST Invoices", "POST CreditNotes", "POST one", "DELETE", "request"))
 
 
 def test_an_undisturbed_cycle_writes_several_times_and_stores_each_request_first(theatre: Theatre) -> None:
@@ -100,6 +109,30 @@ def played_before(theatre: Theatre) -> int:
     return theatre.events.index(looks[theatre.act]) if theatre.act in looks else 0
 
 
+KEYED = ("PUT Payments", "POST one of Payments", "PUT Allocations", "DELETE one of Allocations")
+"""Writes that nothing but their key keeps from being done twice."""
+
+
+@pytest.mark.parametrize("theatre", ["payments", "allocations"], indirect=True)
+def test_money_moves_once_though_xero_has_forgotten_every_key(theatre: Theatre) -> None:
+    """Nothing but its key tells Xero that a payment was sent before: what is in doubt is looked for first."""
+    forgetful = XeroSwitches(forget_keys=True)
+    cases = [
+        kill(number, what, minutes, switches=forgetful)
+        for number, what in enumerate(theatre.events, 1)
+        if what in [f"after {each}" for each in KEYED]
+        for minutes in MINUTES
+    ]
+    cases += [
+        bad_answer(number, what, fault, switches=forgetful)
+        for number, what in enumerate(theatre.calls, 1)
+        if what in KEYED
+        for fault in ("answer lost", "500 after the work", "time-out after the work", "cut short")
+    ]
+    assert len(cases) > 20
+    assert theatre.play(cases) == []
+
+
 @EDITS
 def test_a_person_edits_what_an_edit_without_an_answer_is_about(theatre: Theatre) -> None:
     """It is read again and decided anew, however young: sent again as it was, it would undo what she did."""
@@ -119,7 +152,7 @@ def test_every_kind_of_bad_answer_to_every_call(theatre: Theatre) -> None:
         bad_answer(number, what, fault)
         for number, what in enumerate(theatre.calls, 1)
         for place, fault in enumerate(DISTINCT.get(what, LISTS if first else ()))
-        if first or what in ("POST Invoices", "PUT CreditNotes", "POST CreditNotes") or place % 3 == number % 3
+        if first or what in ONLY_HERE or place % 3 == number % 3
     ]
     assert len(cases) > 25
     assert theatre.play(cases) == []
@@ -132,6 +165,8 @@ def test_killed_around_every_write_with_the_audit_in_postgresql(postgres_theatre
         if "PUT" in what
         or "POST Invoices" in what
         or "POST CreditNotes" in what
+        or "POST one" in what
+        or "DELETE" in what
         or "bindings" in what
         or what == "after the commit of requests, request_rows"
     ]
