@@ -304,7 +304,6 @@ def _carry(
     if not invoices:
         return
     bound = requests.bound(cycle.doors.audit, INVOICE.family, [each.connectwise_id for each in invoices])
-    in_doubt = requests.unsettled_ids(cycle.doors.audit, cycle.family) if cycle.writing else set()
     results: list[Result] = []
     groups: dict[str, list[Settling]] = defaultdict(list)
     for each in invoices:
@@ -315,8 +314,6 @@ def _carry(
             results.append(_hold(cycle, each, bound[number], _not_connected(bound[number])))
         elif cycle.tables.policy.decisions(bound[number].organisation).payments.direction == "off":
             results.append(_result(cycle, each, bound[number], Outcome.SKIPPED))
-        elif number in in_doubt:
-            results.append(_hold(cycle, each, bound[number], Hold(Reason.UNSETTLED)))
         else:
             groups[bound[number].organisation].append(each)
     cycle.record(results)
@@ -334,9 +331,20 @@ def _settle_group(
     bound: Mapping[int, Bound],
     standings: Mapping[int, Standing],
 ) -> None:
-    """Invoices of one organisation: read as they are in Xero, decided on, written."""
+    """Invoices of one organisation: read as they are in Xero, decided on, written.
+
+    First it is noted what was written so far, and what of it is in doubt; only then is Xero asked. What another process
+    writes in between is told by a higher instalment (blocks.audit.requests).
+    """
     cases: dict[int, Case] = {}
-    if cycle.reach(organisation, partial(_read, cycle, organisation, group, bound, standings, cases)):
+    used = settlements.used(cycle.doors.audit, cycle.family, [each.connectwise_id for each in group])
+    in_doubt = requests.unsettled_ids(cycle.doors.audit, cycle.family) if cycle.writing else set()
+    unsettled = [each for each in group if each.connectwise_id in in_doubt]
+    cycle.record([_hold(cycle, each, bound[each.connectwise_id], Hold(Reason.UNSETTLED)) for each in unsettled])
+    group = [each for each in group if each.connectwise_id not in in_doubt]
+    if not group:
+        return
+    if cycle.reach(organisation, partial(_read, cycle, organisation, group, bound, standings, used, cases)):
         _write(cycle, calls, window, group, cases, bound, standings)
         return
     problem = paying.closed(cycle, organisation)
@@ -353,6 +361,7 @@ def _read(
     invoices: Sequence[Settling],
     bound: Mapping[int, Bound],
     standings: Mapping[int, Standing],
+    used: Mapping[int, Mapping[int, int]],
     cases: dict[int, Case],
 ) -> None:
     """Everything that decides on these invoices. Raises LimitReached, Unreachable."""
@@ -366,9 +375,9 @@ def _read(
         if standing is not None and standing.waits_on:
             cycle.lists.renew(organisation, [XeroList(name) for name in standing.waits_on])
     books = cycle.lists.books([organisation])[organisation]
-    found = cycle.doors.xero.documents_by_id(tenant_id, INVOICE, [bound[number].xero_id for number in ids])
+    # Before Xero is asked: what is bound by then, and not there, was removed by somebody.
     kept = settlements.parts(cycle.doors.audit, cycle.family, ids)
-    used = settlements.used(cycle.doors.audit, cycle.family, ids)
+    found = cycle.doors.xero.documents_by_id(tenant_id, INVOICE, [bound[number].xero_id for number in ids])
     for each in invoices:
         number = each.connectwise_id
         document = found.get(bound[number].xero_id)
@@ -470,7 +479,9 @@ def _write(
         if isinstance(action, Hold):
             results.append(_hold(cycle, each, bound[number], action))
             continue
-        write = Payment(each, action.pays or action.unpays, first=not case.ours and number not in window.taken)
+        write = Payment(
+            each, action.pays or action.unpays, first=not case.ours and number not in window.taken, used=case.used
+        )
         if not _approved(cycle, write):
             results.append(_hold(cycle, each, bound[number], Hold(Reason.PLAN_MOVED)))
             continue

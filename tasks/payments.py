@@ -217,11 +217,15 @@ def map_payments(batch: Deciding) -> list[Paying | Hold | None]:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What is to be written for one invoice in one call, and the record that it comes from."""
+    """What is to be written for one invoice in one call, and the record that it comes from.
+
+    `used`: the highest instalment of each row when it was decided on.
+    """
 
     settling: Settling
     writes: Sequence[Write]
     first: bool
+    used: Mapping[int, int]
 
     @property
     def amount(self) -> str:
@@ -273,7 +277,7 @@ def _attempt(cycle: Cycle, batch: list[Payment], waiting: list[list[Payment]]) -
     try:
         request = requests.store(
             cycle.doors.audit, cycle.run_id, "PUT", "Payments?summarizeErrors=false", body.encode(), pays,
-            cycle.now(), cycle.lease,
+            cycle.now(), cycle.lease, used={each.settling.connectwise_id: each.used for each in batch},
         )  # fmt: skip
     except Occupied:
         # Written meanwhile by an earlier attempt of this very task, or in doubt: the next cycle looks.
