@@ -14,7 +14,7 @@ from blocks.audit.runs import Result, Standing
 from blocks.connectwise.client import Pages
 from flows.cycle import Selection
 from flows.planning import digest_of
-from flows.settling import Settlement
+from flows.settling import Noted, Settlement
 from mappings.allocations import Allocate, Allocating, Case, Credit, Unallocate, decide_allocations
 from mappings.kinds import CREDIT_NOTE, INVOICE
 from mappings.money import plain, total
@@ -77,12 +77,13 @@ class Allocations(Settlement):
         bound: Mapping[int, Bound],
         there: Mapping[int, Receivable],
         standings: Mapping[int, Standing],
+        noted: Noted,
     ) -> None:
         """Decide, and write what is missing; what is to be taken off waits for the brake."""
         cases: dict[int, Case] = {}
 
         def read() -> None:
-            cases.update(self._cases(organisation, invoices, bound, there, standings))
+            cases.update(self._cases(organisation, invoices, bound, there, standings, noted))
 
         if not self.cycle.reach(organisation, read):
             self.put_off(organisation, invoices, bound)
@@ -100,7 +101,7 @@ class Allocations(Settlement):
                     self._give_up_removed(cases[each.connectwise_id])
                 todo.append((each, action))
         self.cycle.record(results)
-        self._allocate(todo, bound)
+        self._allocate(todo, bound, cases)
 
     def _planned(
         self, each: Settling, action: Allocating, case: Case, known: Bound, standing: Standing | None
@@ -145,14 +146,13 @@ class Allocations(Settlement):
         bound: Mapping[int, Bound],
         there: Mapping[int, Receivable],
         standings: Mapping[int, Standing],
+        noted: Noted,
     ) -> dict[int, Case]:
         """Everything that decides on these invoices. Raises LimitReached, Unreachable."""
-        cycle, ids = self.cycle, [each.connectwise_id for each in invoices]
-        kept = settlements.parts(self.audit, cycle.family, ids)
-        used = settlements.used(self.audit, cycle.family, ids)
+        cycle = self.cycle
         ours = {
             number: [Part(one.part, one.xero_id, one.total, one.date) for one in found]
-            for number, found in kept.items()
+            for number, found in noted.kept.items()
         }
         memos = {row.credit.id for each in invoices for row in each.own_rows if row.credit and row.credit.id}
         memos |= {one.row for found in ours.values() for one in found}
@@ -166,7 +166,7 @@ class Allocations(Settlement):
             )
             cases[number] = Case(
                 each.owed, each.own_rows, there[number], organisation, bound[number].tenant_id, ours.get(number, []),
-                used.get(number, {}), credits, lock, self.take(each, standing), recreate,
+                noted.used.get(number, {}), credits, lock, self.take(each, standing), recreate,
             )  # fmt: skip
         return cases
 
@@ -182,14 +182,22 @@ class Allocations(Settlement):
             credits |= {ids[xero_id]: Credit.read(each, tenant_id) for xero_id, each in found.items()}
         return credits
 
-    def _allocate(self, todo: Sequence[tuple[Settling, Allocating]], bound: Mapping[int, Bound]) -> None:
+    def _allocate(
+        self, todo: Sequence[tuple[Settling, Allocating]], bound: Mapping[int, Bound], cases: Mapping[int, Case]
+    ) -> None:
         """Write allocations, those of one credit note in one call, and record how each invoice ended."""
         by_credit: dict[str, list[Allocate]] = defaultdict(list)
         settlings = {each.connectwise_id: each for each, _ in todo}
+        used = {
+            each.connectwise_id: {
+                **cases[each.connectwise_id].used, **{write.memo: write.instalment for write in action.allocates}
+            }
+            for each, action in todo
+        }  # fmt: skip
         for _, action in todo:
             for write in action.allocates:
                 by_credit[write.credit_xero_id].append(write)
-        batches = [Loading(self.cycle, list(settlings.values()), writes) for writes in by_credit.values()]
+        batches = [Loading(self.cycle, list(settlings.values()), writes, used) for writes in by_credit.values()]
         if not batches:
             return
         written: dict[int, list[Written]] = defaultdict(list)

@@ -11,7 +11,7 @@ from blocks.audit.runs import Result, Standing
 from blocks.audit.settlements import Kept
 from flows.cycle import Selection
 from flows.planning import digest_of
-from flows.settling import CHUNK, ONE_BY_ONE, Settlement
+from flows.settling import CHUNK, ONE_BY_ONE, Noted, Settlement
 from mappings.kinds import INVOICE
 from mappings.money import total
 from mappings.outcomes import Hold, Outcome, Reason
@@ -64,12 +64,13 @@ class Payments(Settlement):
         bound: Mapping[int, Bound],
         there: Mapping[int, Receivable],
         standings: Mapping[int, Standing],
+        noted: Noted,
     ) -> None:
         """Decide, and write what is missing; what is to be taken back waits for the brake."""
         cases: dict[int, Case] = {}
 
         def read() -> None:
-            cases.update(self._cases(organisation, invoices, bound, there, standings))
+            cases.update(self._cases(organisation, invoices, bound, there, standings, noted))
 
         if not self.cycle.reach(organisation, read):
             self.put_off(organisation, invoices, bound)
@@ -116,7 +117,7 @@ class Payments(Settlement):
         if isinstance(action, Hold):
             return self.hold(each, known, action)
         first = not case.ours and each.connectwise_id not in self.taken
-        write = Payment(each, action.pays or action.unpays, first)
+        write = Payment(each, action.pays or action.unpays, first, case.used)
         if cycle.approved is not None and not all(
             cycle.approved.get((one.connectwise_id, one.part)) == digest_of(one) for one in write.writes
         ):
@@ -147,21 +148,20 @@ class Payments(Settlement):
         bound: Mapping[int, Bound],
         there: Mapping[int, Receivable],
         standings: Mapping[int, Standing],
+        noted: Noted,
     ) -> dict[int, Case]:
         """Everything that decides on these invoices. Raises LimitReached, Unreachable."""
-        cycle, ids = self.cycle, [each.connectwise_id for each in invoices]
+        cycle = self.cycle
         books = cycle.lists.books([organisation])[organisation]
-        kept = settlements.parts(self.audit, cycle.family, ids)
-        used = settlements.used(self.audit, cycle.family, ids)
         cases: dict[int, Case] = {}
         for each in invoices:
             number, standing = each.connectwise_id, standings.get(each.connectwise_id)
-            ours = [_written(one) for one in kept.get(number, ())]
+            ours = [_written(one) for one in noted.kept.get(number, ())]
             strangers = recognised(there[number], ours, each.own_rows)
             if strangers and cycle.writing:
                 self._adopt(each, bound[number], there[number], strangers)
             ours += strangers
-            instalments = dict(used.get(number, {}))
+            instalments = dict(noted.used.get(number, {}))
             for one in ours:
                 instalments[one.row] = max(instalments.get(one.row, 0), one.instalment)
             recreate = cycle.recreate and (

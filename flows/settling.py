@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 from blocks.audit import requests, runs, settlements
 from blocks.audit import watermarks as watermark_rows
 from blocks.audit.runs import Result, Standing
-from blocks.audit.settlements import Glance
+from blocks.audit.settlements import Glance, Kept
 from blocks.connectwise.client import Pages
 from blocks.failures import LimitReached
 from flows.cycle import (
@@ -55,6 +55,14 @@ ONE_BY_ONE = 100
 CHUNK = 250
 ACCEPTED = "accepted"
 """The value of an invoice of which a person said that what settles it in Xero is right, although it differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the audit knew of some invoices before Xero was asked: what we wrote, and the highest instalments of it."""
+
+    kept: Mapping[int, Sequence[Kept]]
+    used: Mapping[int, Mapping[int, int]]
 
 
 class Settlement(ABC):
@@ -126,6 +134,7 @@ class Settlement(ABC):
         bound: Mapping[int, Bound],
         there: Mapping[int, Receivable],
         standings: Mapping[int, Standing],
+        noted: Noted,
     ) -> None:
         """Decide on invoices of one organisation, and write what is missing. Each ends in an outcome."""
 
@@ -307,7 +316,6 @@ class Settlement(ABC):
             return
         cycle = self.cycle
         bound = requests.bound(self.audit, INVOICE.family, [each.connectwise_id for each in invoices])
-        in_doubt = requests.unsettled_ids(self.audit, cycle.family) if cycle.writing else set()
         results: list[Result] = []
         groups: dict[str, list[Settling]] = defaultdict(list)
         for each in invoices:
@@ -318,8 +326,6 @@ class Settlement(ABC):
                 results.append(self.hold(each, known, _not_connected(known)))
             elif self.is_off(cycle.tables.policy.decisions(known.organisation)):
                 results.append(self.result(each, known, Outcome.SKIPPED))
-            elif each.connectwise_id in in_doubt:
-                results.append(self.hold(each, known, Hold(Reason.UNSETTLED)))
             else:
                 groups[known.organisation].append(each)
         cycle.record(results)
@@ -334,8 +340,24 @@ class Settlement(ABC):
         bound: Mapping[int, Bound],
         standings: Mapping[int, Standing],
     ) -> None:
+        """Read, decide, write.
+
+        First it is noted what was written so far, and what of it is in doubt; only then is Xero asked. What is bound
+        by then, and not there, was removed by somebody; and what another process writes in between is told by a higher
+        instalment (blocks.audit.requests).
+        """
         found: dict[str, Found] = {}
-        cycle, ids = self.cycle, [bound[each.connectwise_id].xero_id for each in group]
+        cycle, numbers = self.cycle, [each.connectwise_id for each in group]
+        noted = Noted(
+            settlements.parts(self.audit, cycle.family, numbers), settlements.used(self.audit, cycle.family, numbers)
+        )
+        in_doubt = requests.unsettled_ids(self.audit, cycle.family) if cycle.writing else set()
+        unclear = [each for each in group if each.connectwise_id in in_doubt]
+        cycle.record([self.hold(each, bound[each.connectwise_id], Hold(Reason.UNSETTLED)) for each in unclear])
+        group = [each for each in group if each.connectwise_id not in in_doubt]
+        if not group:
+            return
+        ids = [bound[each.connectwise_id].xero_id for each in group]
 
         def read() -> None:
             cycle.lists.books([organisation])
@@ -354,7 +376,7 @@ class Settlement(ABC):
         cycle.record([self.hold(each, one := known[each.connectwise_id], _not_in_xero(one)) for each in hidden])
         there = {each.connectwise_id: Receivable.read(found[bound[each.connectwise_id].xero_id]) for each in shown}
         if shown:
-            self.settle(organisation, shown, bound, there, standings)
+            self.settle(organisation, shown, bound, there, standings, noted)
 
     def put_off(self, organisation: str, group: Sequence[Settling], bound: Mapping[int, Bound]) -> None:
         """Leave invoices of an organisation whose part of the cycle is over to a later cycle."""

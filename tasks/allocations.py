@@ -7,7 +7,7 @@ under the same key, and is decided on anew after that key's life.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -74,12 +74,22 @@ class Written:
 
 
 class Loading:
-    """Allocations of one credit note: one call. `settlings` are the invoices that they are for."""
+    """Allocations of one credit note: one call. `settlings` are the invoices that they are for.
+
+    `used`: by invoice, the highest instalment of each memo as far as those who decided on it know, theirs included.
+    """
 
     verb = "allocate"
 
-    def __init__(self, cycle: Cycle, settlings: Sequence[Settling], writes: Sequence[Allocate]) -> None:
+    def __init__(
+        self,
+        cycle: Cycle,
+        settlings: Sequence[Settling],
+        writes: Sequence[Allocate],
+        used: Mapping[int, Mapping[int, int]],
+    ) -> None:
         self.cycle = cycle
+        self.used = used
         self.settlings = {each.connectwise_id: each for each in settlings}
         self.writes = writes
         self.references = [each.reference for each in writes]
@@ -105,6 +115,7 @@ def load_allocations(batch: Loading) -> list[Written]:
             cycle.doors.audit, cycle.run_id, "PUT",
             f"CreditNotes/{first.credit_xero_id}/Allocations?summarizeErrors=false",
             simplejson.dumps(body, use_decimal=True, separators=(",", ":")).encode(), writes, cycle.now(), cycle.lease,
+            used={each.connectwise_id: batch.used[each.connectwise_id] for each in writes},
         )  # fmt: skip
     except Occupied:
         return [Written(each, Hold(Reason.UNSETTLED)) for each in writes]
@@ -117,7 +128,7 @@ def load_allocations(batch: Loading) -> list[Written]:
             return [
                 one
                 for each in writes
-                for one in load_allocations.fn(Loading(cycle, list(batch.settlings.values()), [each]))
+                for one in load_allocations.fn(Loading(cycle, list(batch.settlings.values()), [each], batch.used))
             ]
         _settle(cycle, request, [], "refused")
         return [Written(first, refused=refused.words)]

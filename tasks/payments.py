@@ -8,7 +8,7 @@ anew. So a key that Xero has lost doubles nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -69,11 +69,15 @@ def map_payments(batch: Deciding) -> list[Paying | Hold | None]:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What is to be written for one invoice in one call, and the record that it comes from."""
+    """What is to be written for one invoice in one call, and the record that it comes from.
+
+    `used`: the highest instalment of each row when it was decided on.
+    """
 
     settling: Settling
     writes: Sequence[Write]
     first: bool
+    used: Mapping[int, int]
 
     @property
     def amount(self) -> str:
@@ -125,7 +129,7 @@ def _attempt(cycle: Cycle, batch: list[Payment], waiting: list[list[Payment]]) -
     try:
         request = requests.store(
             cycle.doors.audit, cycle.run_id, "PUT", "Payments?summarizeErrors=false", body.encode(), pays,
-            cycle.now(), cycle.lease,
+            cycle.now(), cycle.lease, used={each.settling.connectwise_id: each.used for each in batch},
         )  # fmt: skip
     except Occupied:
         # Written meanwhile by an earlier attempt of this very task, or in doubt: the next cycle looks.

@@ -22,6 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from blocks.audit.contacts import remember_in
 from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.runs import CHUNK
+from blocks.audit.settlements import used_in
 from blocks.audit.tables import BINDINGS, FOUND_DOCUMENTS, REQUEST_ROWS, REQUESTS
 from mappings import allocations, payments
 from mappings.allocations import Allocate, Unallocate
@@ -95,11 +96,14 @@ def store(
     *,
     updating: Mapping[int, int] | None = None,
     instead: Sequence[int] = (),
+    used: Mapping[int, Mapping[int, int]] | None = None,
 ) -> StoredRequest[Carried]:
     """Store a request with its rows. Raises Occupied, and nothing is stored.
 
     Without `updating` its records must not be bound yet. With it they must be, and written exactly so many times as
     it says. `instead`: records whose binding is given up, because a person wants their removed document made anew.
+    `used`: by record, the highest instalment of each of its rows when it was decided on. Where there is a higher one by
+    now, somebody else has written to it since, and it has to be decided anew.
     """
     first = documents[0]
     rows = tuple(RowOfRequest.of(document) for document in documents)
@@ -110,6 +114,8 @@ def store(
     )  # fmt: skip
     try:
         with audit.transaction(lease) as connection:
+            if used is not None:
+                _insist_on(connection, first.family, used, {(row.connectwise_id, row.part) for row in rows})
             _insert(connection, request)
             if instead:
                 given_up = (BINDINGS.c.family == first.family, BINDINGS.c.connectwise_id.in_(instead))
@@ -127,6 +133,17 @@ def store(
     except IntegrityError as error:
         raise Occupied from error
     return request
+
+
+def _insist_on(
+    connection: Connection, family: str, used: Mapping[int, Mapping[int, int]], ours: set[tuple[int, str]]
+) -> None:
+    ids = list(used)
+    # Two that write to one invoice at once do it one after the other: its own binding is there, and holds the second.
+    connection.execute(select(BINDINGS.c.id).where(BINDINGS.c.connectwise_id.in_(ids)).with_for_update())
+    for number, now in used_in(connection, family, ids, ours).items():
+        if any(instalment > used[number].get(row, 0) for row, instalment in now.items()):
+            raise Occupied
 
 
 def _insert(connection: Connection, request: StoredRequest[Any]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit.database import Audit, Held, pack
@@ -140,25 +140,35 @@ def parts(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, list[Kept]
 
 def used(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, dict[int, int]]:
     """The highest instalment that each row of these invoices ever had, also in writes of which nothing came."""
-    found: dict[int, dict[int, int]] = {}
     with audit.reading() as connection:
-        for start in range(0, len(ids), CHUNK):
-            for table in (REQUEST_ROWS, BINDINGS):
-                rows = connection.execute(
-                    select(table.c.connectwise_id, table.c.part).where(
-                        table.c.family == family, table.c.connectwise_id.in_(ids[start : start + CHUNK])
-                    )
+        return used_in(connection, family, ids)
+
+
+def used_in(
+    connection: Connection, family: str, ids: Sequence[int], besides: Collection[tuple[int, str]] = ()
+) -> dict[int, dict[int, int]]:
+    """The same within a transaction, leaving out some parts."""
+    found: dict[int, dict[int, int]] = {}
+    for start in range(0, len(ids), CHUNK):
+        for table in (REQUEST_ROWS, BINDINGS):
+            rows = connection.execute(
+                select(table.c.connectwise_id, table.c.part).where(
+                    table.c.family == family, table.c.connectwise_id.in_(ids[start : start + CHUNK])
                 )
-                for row in rows:
-                    part = _PART.fullmatch(row.part)
-                    if part:
-                        of_invoice = found.setdefault(row.connectwise_id, {})
-                        of_invoice[int(part[1])] = max(of_invoice.get(int(part[1]), 0), int(part[2]))
+            )
+            for row in rows:
+                part = _PART.fullmatch(row.part)
+                if part and (row.connectwise_id, row.part) not in besides:
+                    of_invoice = found.setdefault(row.connectwise_id, {})
+                    of_invoice[int(part[1])] = max(of_invoice.get(int(part[1]), 0), int(part[2]))
     return found
 
 
 def bind_in(connection: Connection, written: Sequence[tuple[Part, str, str]], now: datetime) -> None:
-    """Note payments or allocations that are in Xero, each with its id there and Xero's answer as text."""
+    """Note payments or allocations that are in Xero, each with its id there and Xero's answer as text.
+
+    Whoever came upon one first has bound it; another process may see it on its invoice before its writer does.
+    """
     rows = [
         {
             "family": part.family, "connectwise_id": part.connectwise_id, "part": part.part,
@@ -170,7 +180,8 @@ def bind_in(connection: Connection, written: Sequence[tuple[Part, str, str]], no
         for part, xero_id, answer in written
     ]  # fmt: skip
     if rows:
-        connection.execute(insert(BINDINGS), rows)
+        insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert
+        connection.execute(insert(BINDINGS).on_conflict_do_nothing(), rows)
 
 
 def unbind_in(connection: Connection, family: str, gone: Mapping[int, Iterable[str]]) -> None:

@@ -21,6 +21,7 @@ from blocks.limiter import Limiter
 from blocks.tables import MappingTables
 from blocks.xero.credentials import XeroCredentials
 from blocks.xero.tokens import Tokens
+from flows import settling
 from flows.family import SyncForm, run_family
 from tasks import posting
 from tasks.calls import PlainCalls
@@ -41,6 +42,7 @@ class Plan:
     batch: int
     lease: str = ""
     """A name of its own makes two cycles run at the very same time; '' is the family's, as always."""
+    family: str = "invoices"
 
 
 class FileTokens:
@@ -72,6 +74,7 @@ class FileTokens:
 def run(plan: Plan) -> dict[str, Any]:
     """The cycle; gives its summary as JSON."""
     posting.BATCH = plan.batch
+    vars(settling)["BATCH"] = plan.batch
     # The block has no setting for the length of a minute.
     vars(blocks.xero.credentials)["Limiter"] = partial(Limiter, window=timedelta(seconds=plan.window_seconds))
     said: list[str] = []
@@ -80,7 +83,7 @@ def run(plan: Plan) -> dict[str, Any]:
         return hold(audit, plan.lease or name, *rest, **more)
 
     summary = run_family(
-        "invoices",
+        plan.family,
         SyncForm(),
         lambda run_id: open_doors(
             "test",

@@ -133,3 +133,43 @@ def test_even_without_the_lease_nothing_is_doubled_or_lost(stage: Stage) -> None
     assert not last.get("failed") and last["deferred"] == 0
     settled(stage)
     assert stage.world.xero.identity.refreshes == 1
+
+
+FAMILIES = ("invoices", "credit_notes", "payments")
+PAID = 60
+
+
+def test_all_families_at_once_keep_the_limits_and_pay_each_invoice_once(stage: Stage) -> None:
+    """Each in a process of its own, on one organisation: invoices and credit notes are new, and older ones are paid."""
+    world = stage.world
+    world.policy(
+        '[families]\ncredit_notes = "on"\npayments = "on"\n[sales]\ninvoice_status = "authorised"\n'
+        "[brake]\nolder_than_days = 0\n"
+    )
+    world.write("payment_accounts.csv", "organisation,currency,payment_account,account_code\n,,,090\n")
+    assert stage.cycles(stage.plan)[0]["posted"] == INVOICES
+    invoices = world.connectwise.tables["invoice"].records
+    numbers = list(invoices)
+    for number in numbers[:PAID]:
+        world.connectwise.add_payment(number, "100.00")
+    for number in range(30):
+        world.add_invoice(f"{50000 + number}", date=date(2026, 3, 2))
+        world.add_credit_memo(f"{60000 + number}", date=date(2026, 3, 2))
+    plans = [replace(stage.plan, family=family) for family in FAMILIES]
+    told = stage.cycles(*plans, replace(stage.plan, family="payments", lease="other"))
+    assert not any(each.get("failed") for each in told)
+    assert [each["posted"] for each in told[:2]] == [30, 30]
+    # What one of the two cycles of payments had in hand is settled by the next ordinary one.
+    last = stage.cycles(replace(stage.plan, family="payments"))[0]
+    assert not last.get("failed") and last["deferred"] == 0
+    there = world.invoices()
+    for number in numbers:
+        paid = world.books.payments(there[invoices[number]["invoiceNumber"]]["InvoiceID"])
+        assert [each["Amount"] for each in paid] == ([100] if number in numbers[:PAID] else [])
+    assert len(world.credit_notes()) == 30
+    assert sum(each["posted"] for each in (*told[2:], last)) == PAID
+    assert all(row["settled_at"] for row in world.rows(REQUEST_ROWS))
+    statistics = world.xero.statistics
+    assert statistics.refused_429 == 0 and statistics.most_in_flight <= 5
+    assert stage.busiest_window() <= PER_WINDOW
+    assert world.connectwise.writes == []
