@@ -323,8 +323,9 @@ def _sync(stage: _Stage) -> dict[str, Any]:
     for row in told["families"]:
         ended = ", ".join(f"{row[outcome]} {outcome}" for outcome in Outcome if row[outcome])
         calls = row["calls"]
+        name = row["family"].replace("_", " ")
         stage.console.print(
-            f"{row['read']} {row['family']} read: {ended}. "
+            f"{row['read']} {name} read{': ' if ended else ''}{ended}. "
             f"[dim]{counted(calls['connectwise'], 'call')} to ConnectWise, {calls['xero']} to Xero.[/dim]"
         )
     return told
