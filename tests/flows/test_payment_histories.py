@@ -74,9 +74,13 @@ class PaymentHistories(RuleBasedStateMachine):
 
     # What there is
 
+    def rows(self, number: int) -> list[Raw]:
+        """What was paid in money, row by row."""
+        return [row for row in self.world.connectwise.rows("payment", number) if "credit" not in row]
+
     def level(self, number: int) -> Decimal:
         """What ConnectWise says was paid."""
-        found: Decimal = sum((row["amount"] for row in self.world.connectwise.rows("payment", number)), ZERO)
+        found: Decimal = sum((row["amount"] for row in self.rows(number)), ZERO)
         return found
 
     def invoice(self, number: int) -> Raw | None:
@@ -118,13 +122,17 @@ class PaymentHistories(RuleBasedStateMachine):
         self.compare(before)
         return summary
 
+    def there(self) -> dict[str, Raw]:
+        """All live payments, without what else there is to say of their invoices."""
+        found = [each for number in self.numbers for each in self.payments(number)]
+        return {each["PaymentID"]: {name: each[name] for name in each.keys() - {"Invoice"}} for each in found}
+
     def before(self) -> tuple[dict[str, Raw], dict[int, Decimal]]:
-        there = {each["PaymentID"]: each for number in self.numbers for each in self.payments(number)}
-        return there, {number: self.ours(number) for number in self.numbers}
+        return self.there(), {number: self.ours(number) for number in self.numbers}
 
     def compare(self, before: tuple[dict[str, Raw], dict[int, Decimal]]) -> None:
         payments, ours = before
-        now = {each["PaymentID"]: each for number in self.numbers for each in self.payments(number)}
+        now = self.there()
         for key, was in payments.items():
             if not part_of(was["Reference"]) or was["IsReconciled"]:
                 assert now.get(key) == was, "what people entered or reconciled was touched"
@@ -195,7 +203,7 @@ class PaymentHistories(RuleBasedStateMachine):
     @rule(which=WHICH, row=WHICH, amount=AMOUNTS, cycle=st.booleans())
     def change(self, which: int, row: int, amount: Decimal, cycle: bool) -> None:
         self.world.clock.advance(seconds=7)
-        rows = self.world.connectwise.rows("payment", self.numbers[which % len(self.numbers)])
+        rows = self.rows(self.numbers[which % len(self.numbers)])
         if rows:
             self.world.connectwise.change_payment(rows[row % len(rows)]["id"], amount)
         if cycle:
@@ -206,7 +214,7 @@ class PaymentHistories(RuleBasedStateMachine):
         """A payment is removed, and perhaps entered once more."""
         self.world.clock.advance(seconds=7)
         number = self.numbers[which % len(self.numbers)]
-        rows = self.world.connectwise.rows("payment", number)
+        rows = self.rows(number)
         if rows:
             gone = rows[row % len(rows)]
             self.world.connectwise.remove_payment(gone["id"])
