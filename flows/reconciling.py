@@ -14,24 +14,31 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from blocks.audit import requests, runs
+from blocks.audit import requests, runs, settlements
 from blocks.audit import watermarks as watermark_rows
 from blocks.audit.runs import Standing
+from blocks.audit.settlements import Kept
 from blocks.doors import Doors
 from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
 from flows.cycle import OVERLAP
+from flows.settling import ACCEPTED
 from mappings.invoices import is_credit, starts_too_early
-from mappings.kinds import CREDIT_NOTE, KINDS
+from mappings.kinds import CREDIT_NOTE, INVOICE, KINDS
 from mappings.links import xero_link
 from mappings.merging import LastWrite, keeps_her_tax
-from mappings.money import to_cents
+from mappings.money import ZERO, to_cents, total
 from mappings.outcomes import XeroList
+from mappings.payments import FAMILY as PAYMENTS
 from mappings.plans import Bound
+from mappings.receivables import Receivable
 from mappings.reconcile import (
     NOT_ROUTED,
     Booked,
+    Difference,
     Figure,
+    Heading,
     Known,
+    PaidOn,
     Pair,
     Period,
     Reconciliation,
@@ -39,13 +46,15 @@ from mappings.reconcile import (
     Statement,
     Written,
     explain,
+    explain_paid,
 )
 from mappings.xero import Found
 from tasks.cycle import Entry
 from tasks.invoices import header_of
 from tasks.lists import Lists
+from tasks.settlements import Settling, owed_of
 
-FAMILIES = ("invoices", "credit_notes")
+FAMILIES = ("invoices", "credit_notes", "payments")
 """The families that have a statement."""
 CHUNK = 1000
 Item = TypeVar("Item")
@@ -73,7 +82,8 @@ def reconcile_families(
         for family in families:
             begins = policy.starts(family, doors.audit.set_up_on)
             period = _period(family, begins, start, end or doors.clock().date())
-            statements.append(_Reading(doors, family, period, begins, say).done())
+            reading = _ReadingPaid if family == PAYMENTS else _Reading
+            statements.append(reading(doors, family, period, begins, say).done())
         return statements
     except LimitReached as problem:
         raise CannotGoOn(f"{problem}; reconcile again then.") from problem
@@ -258,6 +268,149 @@ class _Reading:
         assert pair.xero is not None, "only a document has an id"
         short_code = self.books[pair.xero.figure.organisation].organisation.short_code
         return xero_link(self.doors.xero.api_url, short_code, self.family, pair.xero.xero_id)
+
+
+class _ReadingPaid:
+    """What is paid on the invoices of a period. An invoice's date in ConnectWise decides its month on both sides.
+
+    Of Xero's invoices those count that are bound to a record: what people invoice and are paid for there by themselves
+    is no business of ours. `there` are the ones that no record was found for so far, by tenant and id.
+    """
+
+    def __init__(self, doors: Doors, family: str, period: Period, start_date: date, say: Callable[[str], None]) -> None:
+        self.doors = doors
+        self.family = family
+        self.period = period
+        self.start_date = start_date
+        self.say = say
+        self.statement = Reconciliation(family, period)
+        lists = Lists(doors, [XeroList.ORGANISATION])
+        lists.keeps = False
+        self.books = lists.books(doors.tenants)
+        self.names = {tenant_id: name for name, tenant_id in doors.tenants.items()}
+        self.there: dict[tuple[str, str], Receivable] = {}
+        position = watermark_rows.read(doors.audit, family).position
+        self.reads_from = position - OVERLAP if position is not None else None
+        self.unsettled = requests.unsettled_ids(doors.audit, family)
+
+    def done(self) -> Statement:
+        """Read both sides, compare them invoice by invoice, and see to what ConnectWise does not list."""
+        shown = f"dated {self.period.start} to {self.period.end}"
+        for name, tenant_id in self.doors.tenants.items():
+            self.say(f"reading what is paid on the invoices of {name} {shown}")
+            for page in self.doors.xero.documents_since(tenant_id, INVOICE, self.period.start, self.period.end):
+                self._keep(tenant_id, page)
+        self.say(f"reading what is paid on the invoices of ConnectWise {shown}")
+        pages = self.doors.connectwise.owed_dated_from(self.period.start, self.period.end)
+        while not pages.done:
+            self._compare(pages.fetch().records, [])
+        for chunk in _chunks(list(self.there)):
+            for tenant_id in self.names:
+                owners = requests.owners(self.doors.audit, tenant_id, [key[1] for key in chunk if key[0] == tenant_id])
+                ids = [number for family, number in owners.values() if family == INVOICE.family]
+                self._compare(self.doors.connectwise.owed_by_id(ids), ids)
+        return self.statement.statement()
+
+    def _keep(self, tenant_id: str, found: Iterable[Found]) -> None:
+        self.there |= {(tenant_id, each.xero_id): Receivable.read(each) for each in found}
+
+    def _compare(self, records: Sequence[dict[str, Any]], asked: Sequence[int]) -> None:
+        """Compare invoices, and those that were `asked` for and are not there."""
+        audit = self.doors.audit
+        owed: dict[int, Settling] = {}
+        for raw in records:
+            each = owed_of("payments", raw)
+            if isinstance(each, Settling):
+                owed[each.connectwise_id] = each
+            else:
+                self.statement.unreadable.append(each[0].reference or f"id:{each[0].connectwise_id}")
+        ids = list(dict.fromkeys([*owed, *asked]))
+        bound = requests.bound(audit, INVOICE.family, ids)
+        self._look_up(bound.values())
+        standings = runs.standings(audit, self.family, ids)
+        ours = settlements.parts(audit, self.family, ids)
+        open_ones = {number for number, each in settlements.glances(audit, self.family, ids).items() if each.is_open}
+        for number in ids:
+            document = bound.get(number)
+            there = self.there.pop((document.tenant_id, document.xero_id), None) if document else None
+            paid = self._paid(
+                number, owed.get(number), document, there, standings.get(number), ours.get(number, []),
+                number in open_ones,
+            )  # fmt: skip
+            if paid is not None:
+                self.statement.count_paid(paid)
+                self._tell(explain_paid(paid))
+
+    def _look_up(self, bound: Iterable[Bound]) -> None:
+        missing: dict[str, list[str]] = defaultdict(list)
+        for each in bound:
+            if each.tenant_id in self.names and (each.tenant_id, each.xero_id) not in self.there:
+                missing[each.tenant_id].append(each.xero_id)
+        for tenant_id, xero_ids in missing.items():
+            self._keep(tenant_id, self.doors.xero.documents_by_id(tenant_id, INVOICE, xero_ids).values())
+
+    def _paid(
+        self,
+        number: int,
+        each: Settling | None,
+        bound: Bound | None,
+        there: Receivable | None,
+        standing: Standing | None,
+        kept: Sequence[Kept],
+        was_open: bool,
+    ) -> PaidOn | None:
+        """One invoice as the statement counts it; None where it is not the statement's business."""
+        on = each.owed.date if each else there.date if there else None
+        early = each is not None and (each.owed.date < self.start_date or to_cents(each.owed.total) < 0)
+        if on is None or on not in self.period or (early and standing is None):
+            return None
+        organisation = self.names.get(bound.tenant_id, bound.organisation) if bound else ""
+        organisation = organisation or (standing.organisation if standing else "") or NOT_ROUTED
+        currency = (bound.currency if bound else "") or (
+            each.owed.currency.currency_code.strip().upper() if each else ""
+        )
+        live = {one.xero_id.lower() for one in there.applied} if there and there.live else set()
+        return PaidOn(
+            number,
+            each.reference if each else bound.reference if bound else "",
+            Heading(self.family, organisation, currency, f"{on:%Y-%m}"),
+            to_cents(each.owed.payments) if each else None,
+            there.paid if there and there.live else ZERO,
+            total(one.total for one in kept if one.xero_id.lower() in live),
+            total(one.total for one in kept if one.xero_id.lower() not in live),
+            there.xero_id if there else "",
+            there.status if there else "",
+            Known(standing.outcome, standing.reason, standing.message) if standing else None,
+            each is not None
+            and (standing is None or standing.seen != each.seen)
+            and (was_open or each.is_open or self._is_new(each)),
+            number in self.unsettled,
+            standing is not None and standing.value == ACCEPTED,
+        )
+
+    def _is_new(self, each: Settling) -> bool:
+        changed = each.owed.info.last_updated
+        return self.reads_from is None or (changed is not None and changed >= self.reads_from)
+
+    def _tell(self, difference: Difference | None) -> None:
+        if difference is None:
+            return
+        number = difference.connectwise_id
+        assert number is not None, "each is about an invoice"
+        name = difference.heading.organisation
+        short_code = self.books[name].organisation.short_code if name in self.books else ""
+        api_url = self.doors.xero.api_url
+        self.statement.add(
+            [
+                replace(
+                    difference,
+                    connectwise_url=self.doors.site.link(self.family, number),
+                    xero_url=xero_link(api_url, short_code, self.family, difference.xero_id)
+                    if difference.xero_id
+                    else "",
+                )
+            ]
+        )
 
 
 def _with_answer(written: Written, last: LastWrite, link: str) -> Written:

@@ -68,8 +68,10 @@ class Receivable:
     def paid(self) -> Decimal:
         """What was paid in money, whoever entered it: payments, and prepayments and overpayments that were applied.
 
-        What an answer does not list is told by what is no longer due.
+        What an answer does not list is told by what is no longer due; of a voided or deleted one nothing is due either.
         """
+        if not self.live:
+            return ZERO
         listed = total(each.amount for each in self.applied if each.by != "credit_note")
         credited = total(each.amount for each in self.applied if each.by == "credit_note")
         return max(listed, self.total - self.due - credited)

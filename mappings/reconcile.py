@@ -385,6 +385,80 @@ def _shown(figure: Figure) -> str:
     return f"{plain(figure.total)} {figure.currency} of {figure.date}"
 
 
+# What is paid
+
+
+@dataclass(frozen=True, slots=True)
+class PaidOn:
+    """What is paid on one invoice: `here` in ConnectWise (None: it does not show the invoice), `there` in Xero.
+
+    Amounts in the currency of the row. Of `there`, `ours` was written by us; `removed` are payments of ours that
+    somebody took off. `status` is the invoice's in Xero ('': it is not there). `pending`: the next cycle looks at it.
+    `accepted`: a person said that Xero is right.
+    """
+
+    connectwise_id: int
+    reference: str
+    heading: Heading
+    here: Decimal | None
+    there: Decimal = ZERO
+    ours: Decimal = ZERO
+    removed: Decimal = ZERO
+    xero_id: str = ""
+    status: str = ""
+    known: Known | None = None
+    pending: bool = False
+    unsettled: bool = False
+    accepted: bool = False
+
+
+def explain_paid(paid: PaidOn) -> Difference | None:
+    """The difference of what is paid on one invoice, with the cause that there is evidence of; None: both agree."""
+    here = paid.here or ZERO
+    if paid.there == here:
+        return None
+    cause = _why_paid(paid, paid.there - here)
+    currency = paid.heading.currency
+    return Difference(
+        paid.heading,
+        cause.kind,
+        cause.reason,
+        bool(paid.there) - bool(here),
+        paid.there - here,
+        paid.reference,
+        paid.connectwise_id,
+        paid.xero_id,
+        f"{cause.message.rstrip('.')}: {plain(here)} -> {plain(paid.there)} {currency}".rstrip() + ".",
+    )
+
+
+def _why_paid(paid: PaidOn, gap: Decimal) -> _Cause:
+    if paid.here is None:
+        return _Cause(
+            Kind.MISSING_IN_CONNECTWISE, "", "ConnectWise does not show it: deleted, or hidden from the API member."
+        )
+    if paid.unsettled:
+        return _Cause(Kind.WAITING, Reason.UNSETTLED.value, "A write was sent and its answer is not known yet.")
+    if paid.pending:
+        return _Cause(
+            Kind.WAITING, NOT_READ_YET, "Paid otherwise than when it was last dealt with; the next cycle reads it."
+        )
+    if paid.known is not None and paid.known.outcome in WAITS:
+        return _Cause(WAITS[paid.known.outcome], paid.known.reason, paid.known.message)
+    if paid.known is not None and paid.known.outcome is Outcome.SKIPPED:
+        return _Cause(Kind.SKIPPED, "direction", "Policy has payments off for this organisation.")
+    if paid.accepted:
+        return _Cause(Kind.HAND_EDIT, "taken", "Somebody decided for what is paid in Xero (--take theirs).")
+    if ZERO < gap <= paid.there - paid.ours:
+        return _Cause(Kind.HAND_EDIT, "paid", "Somebody entered a payment in Xero that ConnectWise does not have.")
+    if gap < ZERO and paid.status in DEAD:
+        done = paid.status.lower()
+        return _Cause(Kind.HAND_EDIT, done, f"Somebody {done} the invoice in Xero.")
+    if gap < ZERO and paid.removed >= -gap:
+        return _Cause(Kind.HAND_EDIT, "removed", "Somebody removed a payment of ours in Xero.")
+    return _Cause(None, "", "It differs, and nothing says that it changed since or why it waits.")
+
+
 # The whole statement
 
 
@@ -473,6 +547,12 @@ class Reconciliation:
     def count_xero(self, document: Booked) -> None:
         """Count a document that was read from Xero, if it is live and in the period."""
         self._count(self._xero, document.figure if document.live else None)
+
+    def count_paid(self, paid: PaidOn) -> None:
+        """Count what is paid on one invoice, on either side."""
+        for side, amount in ((self._connectwise, paid.here), (self._xero, paid.there)):
+            if amount:
+                side[paid.heading] = side.get(paid.heading, Tally()) + Tally(1, amount)
 
     def _count(self, side: dict[Heading, Tally], figure: Figure | None) -> None:
         if figure is not None and figure.date in self.period:

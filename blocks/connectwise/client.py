@@ -195,9 +195,7 @@ class ConnectWiseClient:
         `settled`: with how they are settled.
         """
         fields = fields_of(Invoice, Owed) if settled else fields_of(Invoice)
-        # ConnectWise writes a business date as midnight; one that has a time of day belongs to its day all the same.
-        until = f" and date<[{end + timedelta(days=1)}T00:00:00Z]" if end else ""
-        return self._pages("/finance/invoices", f"date>=[{start}T00:00:00Z]{until}", fields)
+        return self._pages("/finance/invoices", _dated(start, end), fields)
 
     def invoices_by_id(self, ids: Sequence[int]) -> list[Raw]:
         """The invoices with these ids; those that are gone (or hidden) are missing from the answer."""
@@ -207,9 +205,9 @@ class ConnectWiseClient:
         """How invoices are settled that changed at or after `since` (whole seconds, UTC)."""
         return self._pages("/finance/invoices", f"lastUpdated>=[{_time(since)}]", fields_of(Owed))
 
-    def owed_dated_from(self, start: date) -> Pages:
-        """How invoices are settled whose business date is `start` or later."""
-        return self._pages("/finance/invoices", f"date>=[{start}T00:00:00Z]", fields_of(Owed))
+    def owed_dated_from(self, start: date, end: date | None = None) -> Pages:
+        """How invoices are settled whose business date is `start` or later (up to and including `end`)."""
+        return self._pages("/finance/invoices", _dated(start, end), fields_of(Owed))
 
     def owed_open(self, start: date) -> Pages:
         """Invoices dated `start` or later of which something is due: a payment need not bump its invoice (4.5)."""
@@ -421,6 +419,12 @@ def _query(conditions: str, fields: str, after: int | None, by_id: bool) -> str:
 
 def _any_of(field: str, ids: Sequence[int]) -> str:
     return f"{field} in ({','.join(map(str, ids))})"
+
+
+def _dated(start: date, end: date | None) -> str:
+    # ConnectWise writes a business date as midnight; one that has a time of day belongs to its day all the same.
+    until = f" and date<[{end + timedelta(days=1)}T00:00:00Z]" if end else ""
+    return f"date>=[{start}T00:00:00Z]{until}"
 
 
 def _time(at: datetime) -> str:

@@ -8,13 +8,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, insert, text
 
 from blocks.audit import requests, runs, settlements
-from blocks.audit.database import Audit
+from blocks.audit.database import MIGRATIONS, Audit, open_audit
 from blocks.audit.requests import Occupied
 from blocks.audit.settlements import Glance
-from blocks.audit.tables import BINDINGS
+from blocks.audit.tables import BINDINGS, RECORDS
 from mappings.payments import Pay
 from tests.mappings.samples import SYDNEY
 from tests.worlds import Clock
@@ -129,3 +131,30 @@ def test_a_document_of_the_same_record_is_no_part(any_audit: Audit, clock: Clock
         }  # fmt: skip
         connection.execute(insert(BINDINGS), [row])
     assert [each.part for each in settlements.parts(any_audit, FAMILY, [39001])[39001]] == ["501-1"]
+
+
+def test_the_records_of_an_older_tieout_come_along_and_none_of_them_is_open(any_url: str, clock: Clock) -> None:
+    """Nothing was known of payments then: what is open is learnt from the first list."""
+    engine = create_engine(any_url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    record = {
+        "family": "invoices", "connectwise_id": 1, "reference": "40001", "seen": "x", "outcome": "posted",
+        "run_id": "run-1", "tried_at": clock(), "organisation": "Sydney", "reason": "", "waits_on": "", "value": "",
+        "message": "", "body": "",
+    }  # fmt: skip
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        connection.execute(insert(RECORDS).values(**record))
+        connection.execute(text("INSERT INTO installation (id, set_up_on) VALUES ('i', '2026-01-01')"))
+    engine.dispose()
+    audit = open_audit(any_url)
+    try:
+        (glance,) = settlements.glances(audit, "invoices", [1]).values()
+        assert (glance.reference, glance.is_open) == ("40001", False)
+        assert settlements.open_ids(audit, "invoices", -1, 5) == []
+        settlements.note(audit, "payments", "run-2", [Glance(1, "40001", "0.00", True)], clock(), None)
+        assert settlements.open_ids(audit, "payments", -1, 5) == [1]
+    finally:
+        audit.close()

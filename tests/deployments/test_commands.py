@@ -192,7 +192,7 @@ def test_bad_input_gets_one_sentence_and_nothing_is_written(prefect_server: str,
     from blocks.connectwise.credentials import ConnectWiseCredentials
 
     assert place.tieout("setup").returncode == 0
-    one_sentence(place.tieout("sync", "payments"), 2, "not part of this version")
+    one_sentence(place.tieout("sync", "purchase_orders"), 2, "not part of this version")
     one_sentence(place.tieout("sync", "invoices", "--reference", "99999999"), 2, "no invoice '99999999'")
     accounts = place.tables / "accounts.csv"
     text = accounts.read_text(encoding="utf-8")

@@ -309,3 +309,23 @@ def test_what_is_open_when_an_audit_is_brought_up_to_date_is_new(world: World, b
         connection.execute(update(EXCEPTIONS).values(mailed_at=None, mailed_as=None))
     audit.close()
     assert cycle(world.later(), box) == ["1 new exception in Sydney (invoices)"]
+
+
+def test_a_payment_that_is_held_is_mailed_with_its_money_and_what_waits_by_itself_is_not(
+    world: World, box: Postbox
+) -> None:
+    """And it is told when it is resolved."""
+    world.policy('[families]\npayments = "on"\n[sales]\ninvoice_status = "authorised"')
+    world.write("payment_accounts.csv", "organisation,currency,payment_account,account_code\n,,,090\n")
+    for number in (40001, 40002):
+        world.add_invoice(str(number), id=number)
+        if number == 40001:
+            world.cycle()
+    row = world.connectwise.add_payment(40001, "400.00")
+    world.connectwise.add_payment(40002, "10.00")
+    assert cycle(world, box, family="payments") == ["1 new exception in Sydney (payments)"]
+    text = text_of(box.mails[0])
+    assert "overpayment: 1 record, 400.00" in text and "40001" in text and "40002" not in text
+    assert cycle(world.later(), box, family="payments") == []
+    world.connectwise.change_payment(row, "330.00")
+    assert cycle(world.later(), box, family="payments") == ["1 exception resolved in Sydney (payments)"]

@@ -25,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from blocks.audit.tables import RECORDS, REQUEST_ROWS
 from deployments.sandbox.wire import Fault, Request
 from flows.family import Summary
+from flows.reconciling import reconcile_families
 from mappings.outcomes import WAITING
 from mappings.payments import part_of
 from tests.flows.history import DEAD, Killer
@@ -164,6 +165,8 @@ class PaymentHistories(RuleBasedStateMachine):
                 assert self.fits(number, told["reason"]), f"{number} is no case of {told['reason']}: {told['message']}"
             elif self.accepted.get(number) != level:
                 assert paid >= level and ours <= level, f"{number}: {level} in ConnectWise, {paid} in Xero, unsaid"
+        (statement,) = reconcile_families(["payments"], self.world.doors, None, None, lambda _text: None)
+        assert statement.tied_out, (statement.verdict, statement.unexplained)
         with self.world.later().watching() as seen:
             self.cycle("payments", sweep=True)
         assert not [call for call in seen.xero if not call.startswith("GET")], seen.xero

@@ -558,6 +558,18 @@ def test_a_sweep_finds_a_payment_that_a_person_removed_and_one_that_covers_it_ag
     assert pay(world.later()) == {"40001": "unchanged"} and world.exceptions() == []
 
 
+def test_a_sweep_finds_a_paid_invoice_that_a_person_voided(world: World) -> None:
+    """Of a voided invoice nothing is due, and nothing is paid on it for that."""
+    world.connectwise.add_payment(40001, "100.00")
+    pay(world)
+    invoice = world.invoices()["40001"]["InvoiceID"]
+    world.books.remove_payments(invoice)
+    world.books.void(invoice)
+    assert pay(world.later(), sweep=True) == {"40001": "held: removed_in_xero"}
+    (told,) = world.exceptions()
+    assert "somebody voided that invoice" in told["message"]
+
+
 def test_a_sweep_of_what_agrees_writes_nothing_and_says_nothing(world: World) -> None:
     """Paid by us, by others, credited, not paid: as much in Xero as ConnectWise says, or more."""
     for number in (40002, 40003, 40004):

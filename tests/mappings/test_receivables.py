@@ -91,6 +91,12 @@ def test_money_goes_on_approved_invoices_only(status: str, live: bool, approved:
     assert (found.live, found.approved) == (live, approved)
 
 
+@pytest.mark.parametrize("status", ["VOIDED", "DELETED"])
+def test_nothing_is_paid_on_a_dead_invoice_although_nothing_of_it_is_due(status: str) -> None:
+    """Xero says 0.00 is due on it."""
+    assert receivable(Status=status, AmountDue=Decimal("0.00")).paid == 0
+
+
 AMOUNTS = st.integers(0, 5000).map(lambda cents: Decimal(cents) / 100)
 
 
