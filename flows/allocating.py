@@ -31,7 +31,11 @@ from tasks.settlements import Settling
 
 
 class Allocations(Settlement):
-    """One cycle of allocations. `credited` are the headers of changed invoices with credits, read with credit notes."""
+    """One cycle of allocations.
+
+    `credited` are the headers of changed invoices with credits, read with credit notes; `known` the invoices to which
+    we had allocated something before.
+    """
 
     side = "credits"
     what = "credits"
@@ -43,6 +47,7 @@ class Allocations(Settlement):
         super().__init__(cycle, calls, selection)
         self.credited = credited
         self.back: list[tuple[Settling, Allocating]] = []
+        self.known: set[int] = set()
 
     def settle_earlier(self) -> None:
         """Find out what became of every request that an earlier cycle left open."""
@@ -61,13 +66,13 @@ class Allocations(Settlement):
 
     def differs(self, there: Receivable, wanted: Decimal, live: Decimal) -> bool:
         """Less is credited than ConnectWise says, or more by us; what others allocated besides is their own affair."""
-        return _credited(there) < wanted or live > wanted
+        return there.credited < wanted or live > wanted
 
     def live(self, there: Mapping[int, Receivable]) -> dict[int, Decimal]:
         """How much of what we allocated to these invoices can be there still."""
         ours = settlements.parts(self.audit, self.cycle.family, list(there))
         return {
-            number: min(total(each.total for each in kept), _credited(there[number])) for number, kept in ours.items()
+            number: min(total(each.total for each in kept), there[number].credited) for number, kept in ours.items()
         }
 
     def settle(
@@ -88,6 +93,7 @@ class Allocations(Settlement):
         if not self.cycle.reach(organisation, read):
             self.put_off(organisation, invoices, bound)
             return
+        self.known |= {number for number, case in cases.items() if case.ours}
         results: list[Result] = []
         todo: list[tuple[Settling, Allocating]] = []
         decided: list[Allocating] = self.calls.one(map_allocations, Deciding(list(cases.values())))
@@ -230,7 +236,7 @@ class Allocations(Settlement):
         if holds:
             return self.hold(each, known, merge(holds))
         done = [one.write for one in written]
-        changed = each.connectwise_id in self.taken or any(not one.part.endswith("-1") for one in done)
+        changed = each.connectwise_id in self.taken or each.connectwise_id in self.known
         result = self.result(each, known, Outcome.UPDATED if changed else Outcome.POSTED)
         return replace(result, amount=plain(total(one.amount for one in done)))
 
@@ -270,7 +276,3 @@ class Allocations(Settlement):
         left, self.back = self.back, []
         hold = Hold(Reason.UNSETTLED)
         self.cycle.record([self.hold(each, bound[each.connectwise_id], hold) for each, _ in left])
-
-
-def _credited(there: Receivable) -> Decimal:
-    return total(each.amount for each in there.applied if each.by == "credit_note")

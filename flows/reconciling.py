@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from blocks.audit import requests, runs, settlements
@@ -23,15 +24,17 @@ from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
 from flows.cycle import OVERLAP
 from flows.settling import ACCEPTED
 from mappings.invoices import is_credit, starts_too_early
-from mappings.kinds import CREDIT_NOTE, INVOICE, KINDS
+from mappings.kinds import CREDIT_NOTE, FAMILY_SHOWN, INVOICE, KINDS, kept_as
 from mappings.links import xero_link
 from mappings.merging import LastWrite, keeps_her_tax
 from mappings.money import ZERO, to_cents, total
 from mappings.outcomes import XeroList
-from mappings.payments import FAMILY as PAYMENTS
 from mappings.plans import Bound
+from mappings.policy import Policy
 from mappings.receivables import Receivable
 from mappings.reconcile import (
+    CREDITS,
+    MONEY,
     NOT_ROUTED,
     Booked,
     Difference,
@@ -42,6 +45,7 @@ from mappings.reconcile import (
     Pair,
     Period,
     Reconciliation,
+    Settled,
     Sourced,
     Statement,
     Written,
@@ -52,11 +56,13 @@ from mappings.xero import Found
 from tasks.cycle import Entry
 from tasks.invoices import header_of
 from tasks.lists import Lists
-from tasks.settlements import Settling, owed_of
+from tasks.settlements import Settling, Side, owed_of
 
 FAMILIES = ("invoices", "credit_notes", "payments")
 """The families that have a statement."""
 CHUNK = 1000
+SIDES: dict[str, Side] = {"payments": "payments", "allocations": "credits"}
+"""Statements of what settles invoices, and by what."""
 Item = TypeVar("Item")
 
 
@@ -82,13 +88,20 @@ def reconcile_families(
         for family in families:
             begins = policy.starts(family, doors.audit.set_up_on)
             period = _period(family, begins, start, end or doors.clock().date())
-            reading = _ReadingPaid if family == PAYMENTS else _Reading
-            statements.append(reading(doors, family, period, begins, say).done())
+            for kept in kept_as(family):
+                if kept == "allocations" and not _allocates(policy, doors):
+                    continue
+                reading = _ReadingSettled if kept in SIDES else _Reading
+                statements.append(reading(doors, kept, period, begins, say).done())
         return statements
     except LimitReached as problem:
         raise CannotGoOn(f"{problem}; reconcile again then.") from problem
     finally:
         doors.audit.close()
+
+
+def _allocates(policy: Policy, doors: Doors) -> bool:
+    return any(policy.decisions(name).sales.allocate_credits for name in doors.tenants)
 
 
 def _period(family: str, begins: date, start: date | None, last: date) -> Period:
@@ -270,8 +283,8 @@ class _Reading:
         return xero_link(self.doors.xero.api_url, short_code, self.family, pair.xero.xero_id)
 
 
-class _ReadingPaid:
-    """What is paid on the invoices of a period. An invoice's date in ConnectWise decides its month on both sides.
+class _ReadingSettled:
+    """What is paid on the invoices of a period, or credited. An invoice's date in ConnectWise decides its month.
 
     Of Xero's invoices those count that are bound to a record: what people invoice and are paid for there by themselves
     is no business of ours. `there` are the ones that no record was found for so far, by tenant and id.
@@ -280,6 +293,7 @@ class _ReadingPaid:
     def __init__(self, doors: Doors, family: str, period: Period, start_date: date, say: Callable[[str], None]) -> None:
         self.doors = doors
         self.family = family
+        self.side = SIDES[family]
         self.period = period
         self.start_date = start_date
         self.say = say
@@ -289,18 +303,23 @@ class _ReadingPaid:
         self.books = lists.books(doors.tenants)
         self.names = {tenant_id: name for name, tenant_id in doors.tenants.items()}
         self.there: dict[tuple[str, str], Receivable] = {}
-        position = watermark_rows.read(doors.audit, family).position
+        position = watermark_rows.read(doors.audit, FAMILY_SHOWN.get(family, family)).position
         self.reads_from = position - OVERLAP if position is not None else None
         self.unsettled = requests.unsettled_ids(doors.audit, family)
+
+    @property
+    def by(self) -> Settled:
+        """What the invoices are settled by, in words."""
+        return MONEY if self.side == "payments" else CREDITS
 
     def done(self) -> Statement:
         """Read both sides, compare them invoice by invoice, and see to what ConnectWise does not list."""
         shown = f"dated {self.period.start} to {self.period.end}"
         for name, tenant_id in self.doors.tenants.items():
-            self.say(f"reading what is paid on the invoices of {name} {shown}")
+            self.say(f"reading what is {self.by.done} on the invoices of {name} {shown}")
             for page in self.doors.xero.documents_since(tenant_id, INVOICE, self.period.start, self.period.end):
                 self._keep(tenant_id, page)
-        self.say(f"reading what is paid on the invoices of ConnectWise {shown}")
+        self.say(f"reading what is {self.by.done} on the invoices of ConnectWise {shown}")
         pages = self.doors.connectwise.owed_dated_from(self.period.start, self.period.end)
         while not pages.done:
             self._compare(pages.fetch().records, [])
@@ -319,7 +338,7 @@ class _ReadingPaid:
         audit = self.doors.audit
         owed: dict[int, Settling] = {}
         for raw in records:
-            each = owed_of("payments", raw)
+            each = owed_of(self.side, raw)
             if isinstance(each, Settling):
                 owed[each.connectwise_id] = each
             else:
@@ -369,15 +388,15 @@ class _ReadingPaid:
         currency = (bound.currency if bound else "") or (
             each.owed.currency.currency_code.strip().upper() if each else ""
         )
-        live = {one.xero_id.lower() for one in there.applied} if there and there.live else set()
+        settled, ours, removed = self._settled(there, kept)
         return PaidOn(
             number,
             each.reference if each else bound.reference if bound else "",
             Heading(self.family, organisation, currency, f"{on:%Y-%m}"),
-            to_cents(each.owed.payments) if each else None,
-            there.paid if there and there.live else ZERO,
-            total(one.total for one in kept if one.xero_id.lower() in live),
-            total(one.total for one in kept if one.xero_id.lower() not in live),
+            each.amount if each else None,
+            settled,
+            ours,
+            removed,
             there.xero_id if there else "",
             there.status if there else "",
             Known(standing.outcome, standing.reason, standing.message) if standing else None,
@@ -386,7 +405,21 @@ class _ReadingPaid:
             and (was_open or each.is_open or self._is_new(each)),
             number in self.unsettled,
             standing is not None and standing.value == ACCEPTED,
+            self.by,
         )
+
+    def _settled(self, there: Receivable | None, kept: Sequence[Kept]) -> tuple[Decimal, Decimal, Decimal]:
+        """What the invoice is settled by in Xero; how much of it is ours, and how much of ours was removed."""
+        written = total(one.total for one in kept)
+        if there is None or not there.live:
+            return ZERO, ZERO, written
+        if self.side == "credits":
+            # Which allocation is whose shows on the credit notes alone; what is there is ours as far as it goes.
+            ours = min(written, there.credited)
+            return there.credited, ours, written - ours
+        live = {one.xero_id.lower() for one in there.applied}
+        ours = total(one.total for one in kept if one.xero_id.lower() in live)
+        return there.paid, ours, written - ours
 
     def _is_new(self, each: Settling) -> bool:
         changed = each.owed.info.last_updated

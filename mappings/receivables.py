@@ -77,6 +77,11 @@ class Receivable:
         return max(listed, self.total - self.due - credited)
 
     @property
+    def credited(self) -> Decimal:
+        """What credit notes take off it; of a voided or deleted one nothing."""
+        return total(each.amount for each in self.applied if each.by == "credit_note") if self.live else ZERO
+
+    @property
     def live(self) -> bool:
         """False once a person has voided or deleted it."""
         return self.status not in DEAD

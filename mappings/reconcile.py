@@ -389,12 +389,25 @@ def _shown(figure: Figure) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """What an invoice is settled by, in words: what was done, what is written for it, and what policy calls it."""
+
+    done: str
+    written: str
+    policy: str
+
+
+MONEY = Settled("paid", "a payment", "direction")
+CREDITS = Settled("credited", "an allocation", "allocate_credits")
+
+
+@dataclass(frozen=True, slots=True)
 class PaidOn:
     """What is paid on one invoice: `here` in ConnectWise (None: it does not show the invoice), `there` in Xero.
 
     Amounts in the currency of the row. Of `there`, `ours` was written by us; `removed` are payments of ours that
     somebody took off. `status` is the invoice's in Xero ('': it is not there). `pending`: the next cycle looks at it.
-    `accepted`: a person said that Xero is right.
+    `accepted`: a person said that Xero is right. `by` names what it is settled by.
     """
 
     connectwise_id: int
@@ -410,6 +423,7 @@ class PaidOn:
     pending: bool = False
     unsettled: bool = False
     accepted: bool = False
+    by: Settled = MONEY
 
 
 def explain_paid(paid: PaidOn) -> Difference | None:
@@ -441,21 +455,24 @@ def _why_paid(paid: PaidOn, gap: Decimal) -> _Cause:
         return _Cause(Kind.WAITING, Reason.UNSETTLED.value, "A write was sent and its answer is not known yet.")
     if paid.pending:
         return _Cause(
-            Kind.WAITING, NOT_READ_YET, "Paid otherwise than when it was last dealt with; the next cycle reads it."
+            Kind.WAITING,
+            NOT_READ_YET,
+            f"{paid.by.done.capitalize()} otherwise than when it was last dealt with; the next cycle reads it.",
         )
     if paid.known is not None and paid.known.outcome in WAITS:
         return _Cause(WAITS[paid.known.outcome], paid.known.reason, paid.known.message)
     if paid.known is not None and paid.known.outcome is Outcome.SKIPPED:
-        return _Cause(Kind.SKIPPED, "direction", "Policy has payments off for this organisation.")
+        return _Cause(Kind.SKIPPED, paid.by.policy, "Policy leaves that to people in this organisation.")
     if paid.accepted:
-        return _Cause(Kind.HAND_EDIT, "taken", "Somebody decided for what is paid in Xero (--take theirs).")
+        return _Cause(Kind.HAND_EDIT, "taken", f"Somebody decided for what is {paid.by.done} in Xero (--take theirs).")
     if ZERO < gap <= paid.there - paid.ours:
-        return _Cause(Kind.HAND_EDIT, "paid", "Somebody entered a payment in Xero that ConnectWise does not have.")
+        words = f"Somebody entered {paid.by.written} in Xero that ConnectWise does not have."
+        return _Cause(Kind.HAND_EDIT, paid.by.done, words)
     if gap < ZERO and paid.status in DEAD:
         done = paid.status.lower()
         return _Cause(Kind.HAND_EDIT, done, f"Somebody {done} the invoice in Xero.")
     if gap < ZERO and paid.removed >= -gap:
-        return _Cause(Kind.HAND_EDIT, "removed", "Somebody removed a payment of ours in Xero.")
+        return _Cause(Kind.HAND_EDIT, "removed", f"Somebody removed {paid.by.written} of ours in Xero.")
     return _Cause(None, "", "It differs, and nothing says that it changed since or why it waits.")
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from blocks.audit import mailed
 from deployments.sandbox.wire import Fault
-from tests.worlds import LOST, World
+from flows.planning import plan_of
+from flows.reconciling import reconcile_families
+from mappings.reconcile import Statement
+from tests.worlds import LOST, World, answers
 
 FAMILY = "credit_notes"
 INVOICE, MEMO = 40001, 50001
@@ -176,3 +181,112 @@ def test_policy_leaves_allocations_to_people(world: World) -> None:
     world.connectwise.apply_credit(MEMO, INVOICE, "60.00")
     credit(world)
     assert credited(world) == 0
+
+
+# What ties out, and what is told
+
+
+def statement(world: World) -> Statement:
+    """The statement of what is credited."""
+    *_, found = reconcile_families([FAMILY], world.doors, None, None, lambda _sentence: None)
+    return found
+
+
+def test_what_is_credited_ties_out_or_is_named(world: World) -> None:
+    world.add_invoice("40002", id=40002)
+    world.add_invoice("40003", id=40003)
+    world.add_invoice("40004", id=40004)
+    world.cycle()
+    world.connectwise.apply_credit(MEMO, INVOICE, "60.00")
+    world.connectwise.apply_credit(MEMO, 40002, "50.00")
+    credit(world)
+    found = statement(world)
+    assert found.tied_out and found.differences == []
+    assert [(row.heading.family, int(row.connectwise.amount), int(row.xero.amount)) for row in found.rows] == [
+        ("allocations", 110, 110)
+    ]
+    (one,) = world.books.allocations(world.invoices()["40002"]["InvoiceID"])
+    world.books.unallocate(one["AllocationID"])
+    note = world.credit_notes()["CM-1"]["CreditNoteID"]
+    world.books.allocate(note, world.invoices()["40003"]["InvoiceID"], "20.00")
+    world.add_credit_memo("CM-2", id=50002)
+    world.connectwise.apply_credit(50002, 40004, "30.00")
+    found = statement(world)
+    assert found.tied_out
+    assert {each.reference: f"{each.kind}: {each.reason} {each.amount:.2f}" for each in found.differences} == {
+        "40002": "hand_edit: removed -50.00",
+        "40003": "hand_edit: credited 20.00",
+        "40004": "waiting: not_read_yet -30.00",
+    }
+
+
+def test_a_month_in_which_policy_leaves_allocations_to_people_has_no_statement_of_them(world: World) -> None:
+    world.policy("[sales]\nallocate_credits = false")
+    assert [one.family for one in reconcile_families([FAMILY], world.doors, None, None, print)] == [FAMILY]
+
+
+def test_an_exception_of_an_allocation_is_mailed_with_those_of_credit_notes(world: World) -> None:
+    world.connectwise.apply_credit(MEMO, INVOICE, "60.00")
+    world.books.void(world.credit_notes()["CM-1"]["CreditNoteID"])
+    world.cycle(family=FAMILY)
+    audit = world.audit()
+    try:
+        (case,) = mailed.with_endings(audit, FAMILY, mailed.cases(audit, FAMILY))
+    finally:
+        audit.close()
+    assert (case.reference, case.reason) == ("40001", "removed_in_xero")
+    assert case.xero_url.endswith(world.invoices()["40001"]["InvoiceID"])
+    assert case.connectwise_url.endswith(f"recid={INVOICE}&companyName=sandbox")
+
+
+def test_allocations_wait_for_approval_like_everything_else(world: World) -> None:
+    """A plan that is carried out writes exactly what it says; what became possible since waits for the next one."""
+    world.connectwise.apply_credit(MEMO, INVOICE, "60.00")
+    plan = world.cycle(family=FAMILY, mode="plan").cycle
+    assert plan is not None
+    (write,) = plan_of([plan])["writes"]
+    assert (write["family"], write["action"], write["document"], write["total"]) == (
+        "credit_notes", "allocate", "allocation", "60.00",
+    )  # fmt: skip
+    assert credited(world) == 0
+    path = world.folder / "plan.json"
+    path.write_text(json.dumps(plan_of([plan])), encoding="utf-8")
+    assert credit(world, plan_file=str(path)) == {"40001": "posted"}
+    assert credited(world) == 60
+    again = world.cycle(family=FAMILY, plan_file=str(path))
+    assert again.exit_code == 2 and "changed since the plan was made" in again.failed
+
+
+def test_a_refused_allocation_is_told_in_xeros_words_and_not_sent_again_unchanged(world: World) -> None:
+    world.connectwise.apply_credit(MEMO, INVOICE, "60.00")
+    body = json.dumps(
+        {"Elements": [{"ValidationErrors": [{"Message": "Not today"}]}], "Type": "ValidationException"}
+    ).encode()
+    world.xero_fails("PUT", "/Allocations", answers(400, body))
+    assert credit(world) == {"40001": "rejected: refused_by_xero"}
+    with world.watching() as seen:
+        assert credit(world.later()) == {"40001": "rejected: refused_by_xero"}
+    assert not [call for call in seen.xero if call.startswith("PUT")]
+    assert credit(world.later(hours=25)) == {"40001": "posted"}
+
+
+def test_a_named_memo_takes_up_what_waits_for_it(world: World) -> None:
+    world.connectwise.add_company("NEW", "Newcomer")
+    world.add_credit_memo("CM-2", id=50002, company="NEW")
+    world.connectwise.apply_credit(50002, INVOICE, "30.00")
+    assert credit(world)["40001"] == "deferred: waits_for_credit_note"
+    world.connectwise.edit_invoice(50002, company="ACME", billToCompany="ACME")
+    assert credit(world, references=["CM-2"])["40001"] == "posted"
+
+
+def test_more_than_policy_allows_is_not_taken_off_at_once(world: World) -> None:
+    world.policy('[sales]\ninvoice_status = "authorised"\ncredit_note_status = "authorised"\n[brake]\nupdates = 1\n')
+    world.add_invoice("40002", id=40002)
+    world.cycle()
+    rows = [world.connectwise.apply_credit(MEMO, number, "30.00") for number in (INVOICE, 40002)]
+    credit(world)
+    for row in rows:
+        world.connectwise.uncredit(row)
+    assert credit(world.later()) == {"40001": "held: brake", "40002": "held: brake"}
+    assert credit(world.later(), allow_many=True) == {}
+    assert int(left(world)) == 110 and world.exceptions() == []
