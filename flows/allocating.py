@@ -96,7 +96,7 @@ class Allocations(Settlement):
         self.known |= {number for number, case in cases.items() if case.ours}
         results: list[Result] = []
         todo: list[tuple[Settling, Allocating]] = []
-        decided: list[Allocating] = self.calls.one(map_allocations, Deciding(list(cases.values())))
+        decided = self._decided(organisation, list(cases.values()))
         for each, action in zip(invoices, decided, strict=True):
             number = each.connectwise_id
             outcome = self._planned(each, action, cases[number], bound[number], standings.get(number))
@@ -108,6 +108,17 @@ class Allocations(Settlement):
                 todo.append((each, action))
         self.cycle.record(results)
         self._allocate(todo, bound, cases)
+
+    def _decided(self, organisation: str, cases: Sequence[Case]) -> list[Allocating]:
+        before = self.cycle.lists.books([organisation])[organisation]
+        decided: list[Allocating] = self.calls.one(map_allocations, Deciding(cases))
+        holds = [hold for action in decided for hold in action.holds]
+        writes = any(action.allocates or action.unallocates for action in decided)
+        books = self.renewed(organisation, holds, writes, before)
+        if books is not None:
+            lock = books.organisation.lock_date
+            decided = map_allocations.fn(Deciding([replace(case, lock=lock) for case in cases]))
+        return decided
 
     def _planned(
         self, each: Settling, action: Allocating, case: Case, known: Bound, standing: Standing | None

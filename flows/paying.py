@@ -96,14 +96,13 @@ class Payments(Settlement):
         for start in range(0, len(cases), size):
             decided: list[Paying | Hold | None] = self.calls.one(map_payments, Deciding(cases[start : start + size]))
             actions += decided
-        held = {place: action for place, action in enumerate(actions) if isinstance(action, Hold)}
-        if not held:
-            return actions
-        # What they wait for in Xero may be there since its lists were read.
-        books = self.renewed(cases[0].organisation, held.values(), cases[0].books)
+        # What they wait for in Xero may be there since its lists were read, or a period locked.
+        holds = [action for action in actions if isinstance(action, Hold)]
+        writes = any(isinstance(action, Paying) for action in actions)
+        books = self.renewed(cases[0].organisation, holds, writes, cases[0].books)
         if books is not None:
-            for place in held:
-                (actions[place],) = self.calls.one(map_payments, Deciding([replace(cases[place], books=books)]))
+            renewed = [replace(case, books=books) for case in cases]
+            actions = map_payments.fn(Deciding(renewed))
         return actions
 
     def _planned(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -98,7 +98,7 @@ class Settlement(ABC):
             self.look_at(named, forced=True)
             if self.side == "credits":
                 # A credit memo was named, perhaps: what it is applied to, and waits for it, is taken up.
-                self._take_up_waiting()
+                self._take_up_waiting({raw["id"] for raw in named})
         else:
             for pages, label, counts in self.lists(seen.position):
                 while not pages.done:
@@ -250,12 +250,17 @@ class Settlement(ABC):
             if unlisted:
                 self.look_at(self.cycle.doors.connectwise.owed_by_id(unlisted))
 
-    def _take_up_waiting(self) -> None:
-        """Everything that an earlier cycle left waiting, from its stored copy; what has none is read again."""
+    def _take_up_waiting(self, memos: Collection[int] = ()) -> None:
+        """Everything that an earlier cycle left waiting, from its stored copy; what has none is read again.
+
+        `memos`: only what waits for one of these credit memos.
+        """
         cycle, after = self.cycle, -(2**40)
         while page := runs.waiting(self.audit, cycle.family, cycle.run_id, after, WAITING_PAGE):
             after = page[-1].connectwise_id
             standings = {each.connectwise_id: each for each in page if each.connectwise_id not in cycle.dealt_with}
+            if memos:
+                standings = {number: each for number, each in standings.items() if self._waits_for(each, memos)}
             copies = {number: recalled(self.side, each.copy) for number, each in standings.items() if each.copy}
             whole = [each for each in copies.values() if not isinstance(each, tuple)]
             # Without its rows, or with rows that did not make its header when they were read: they may now.
@@ -268,6 +273,11 @@ class Settlement(ABC):
             cycle.counts["read"] += len(whole) + len(results)
             cycle.record(results)
             self.carry([*whole, *self._with_rows(there)], standings)
+
+    def _waits_for(self, standing: Standing, memos: Collection[int]) -> bool:
+        found = recalled(self.side, standing.copy) if standing.copy else None
+        rows = found.own_rows if isinstance(found, Settling) else ()
+        return any(row.credit is not None and row.credit.id in memos for row in rows)
 
     def _not_shown(self, standing: Standing) -> Result:
         message = f"ConnectWise does not show {standing.reference} any more."
@@ -361,9 +371,8 @@ class Settlement(ABC):
 
         def read() -> None:
             cycle.lists.books([organisation])
-            # Lock dates are people's to change at any time: read once per cycle before anything is decided.
             waited_for = {name for each in group for name in _waits_on(standings.get(each.connectwise_id))}
-            cycle.lists.renew(organisation, [XeroList.ORGANISATION, *sorted(waited_for - {XeroList.ORGANISATION})])
+            cycle.lists.renew(organisation, sorted(waited_for))
             tenant_id = bound[group[0].connectwise_id].tenant_id
             found.update(cycle.doors.xero.documents_by_id(tenant_id, INVOICE, ids))
 
@@ -445,11 +454,14 @@ class Settlement(ABC):
         accepted = standing is not None and standing.value == ACCEPTED and standing.seen == each.seen
         return take_for(self.cycle, standing) or ("theirs" if accepted else "")
 
-    def renewed(self, organisation: str, holds: Iterable[Hold], before: Books) -> Books | None:
-        """The books with the lists that held invoices wait for read anew; None where nothing in them is other."""
-        names = list(dict.fromkeys(name for hold in holds for name in hold.waits_on))
+    def renewed(self, organisation: str, holds: Iterable[Hold], writes: bool, before: Books) -> Books | None:
+        """The books with the lists that held invoices wait for read anew; None where nothing in them is other.
+
+        With `writes` also the lock dates: they are people's to change at any time.
+        """
+        names = [XeroList.ORGANISATION] * writes + [name for hold in holds for name in hold.waits_on]
         if names:
-            self.cycle.reach(organisation, partial(self.cycle.lists.renew, organisation, names))
+            self.cycle.reach(organisation, partial(self.cycle.lists.renew, organisation, list(dict.fromkeys(names))))
         books = self.cycle.lists.books([organisation])[organisation]
         return books if books.digest != before.digest else None
 

@@ -249,8 +249,9 @@ def test_the_statement_of_a_first_day(prefect_server: str, place: Place) -> None
     file = place.folder / "statement.csv"
     done = place.tieout("reconcile", "--json", "--csv", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
-    family, credit_notes = json.loads(done.stdout)["families"]
+    family, credit_notes, allocations = json.loads(done.stdout)["families"]
     assert [each["family"] for each in (family, credit_notes)] == ["invoices", "credit_notes"]
+    assert [each["reason"] for each in allocations["differences"]] == ["waits_for_approval"]
     assert credit_notes["differences"] == [] and sum(row["xero"]["count"] for row in credit_notes["rows"]) == 2
     reasons = {each["reference"]: each["reason"] for each in family["differences"] if each["kind"] == "held"}
     assert reasons.items() <= place.story.expected.items() and reasons
