@@ -86,8 +86,11 @@ def test_the_links_of_a_credit_note_open_in_both_systems(prefect_server: str, pl
     made = artifacts(prefect_server, run)
     table = made[f"{place.name}-credit-notes-outcomes"]["data"]
     rows = json.loads(table) if isinstance(table, str) else table
-    assert {row["reference"]: row["outcome"] for row in rows} == dict.fromkeys(place.story.credit_memos, "posted")
-    for row in rows:
+    # What one of them is applied to is not in Xero yet.
+    waiting = dict.fromkeys(place.story.credited, "deferred")
+    posted = dict.fromkeys(place.story.credit_memos, "posted")
+    assert {row["reference"]: row["outcome"] for row in rows} == posted | waiting
+    for row in [row for row in rows if row["reference"] in posted]:
         for column in ("ConnectWise", "Xero"):
             address = re.fullmatch(r"\[open\]\((.+)\)", row[column])
             assert address, row
