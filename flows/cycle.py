@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -113,8 +113,11 @@ class OutcomesMissing(CannotGoOn):
     """Some record that was read ended without an outcome: a defect of ours, said aloud before the watermark moves."""
 
 
-def run_cycle(cycle: Cycle, calls: Calls, selection: Selection) -> None:
-    """Carry out one cycle. Raises CannotGoOn, LeaseLost, AuditUnusable, each a sentence; nothing is half-written."""
+def run_cycle(cycle: Cycle, calls: Calls, selection: Selection, then: Callable[[], None] = lambda: None) -> None:
+    """Carry out one cycle. Raises CannotGoOn, LeaseLost, AuditUnusable, each a sentence; nothing is half-written.
+
+    `then` is what the family does besides with what was read: the watermark moves when that is done, too.
+    """
     named, accepted = _named(cycle, selection)
     if cycle.writing:
         _settle_earlier(cycle)
@@ -145,6 +148,7 @@ def run_cycle(cycle: Cycle, calls: Calls, selection: Selection) -> None:
     cycle.entries = {}
     fail_where_unreachable(cycle)
     check_counts(cycle)
+    then()
     if cycle.writing and not selection.special:
         move_watermark(cycle, seen, highest, began)
 

@@ -110,12 +110,14 @@ def run_name(family: str, form: SyncForm | Mapping[str, Any] | None, at: datetim
 
 def _credit_notes(cycle: Cycle, calls: Calls, selection: Selection) -> None:
     """A cycle of credit notes: the documents, then what they are applied to."""
-    run_cycle(cycle, calls, selection)
-    if not any(cycle.tables.policy.decisions(name).sales.allocate_credits for name in cycle.doors.tenants):
-        return
     applied = replace(cycle, family="allocations", counts=Counter(), dealt_with=set(), settled={}, entries={})
+
+    def allocate() -> None:
+        if any(cycle.tables.policy.decisions(name).sales.allocate_credits for name in cycle.doors.tenants):
+            Allocations(applied, calls, selection, cycle.credited).run()
+
     try:
-        Allocations(applied, calls, selection, cycle.credited).run()
+        run_cycle(cycle, calls, selection, allocate)
     finally:
         cycle.counts += applied.counts
 

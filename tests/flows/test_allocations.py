@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from blocks.audit import mailed
-from deployments.sandbox.wire import Fault
+from deployments.sandbox.wire import Fault, Request
 from flows.planning import plan_of
 from flows.reconciling import reconcile_families
 from mappings.reconcile import Statement
@@ -290,3 +290,21 @@ def test_more_than_policy_allows_is_not_taken_off_at_once(world: World) -> None:
     assert credit(world.later()) == {"40001": "held: brake", "40002": "held: brake"}
     assert credit(world.later(), allow_many=True) == {}
     assert int(left(world)) == 110 and world.exceptions() == []
+
+
+def test_a_cycle_that_ends_before_its_allocations_reads_the_invoices_again(world: World) -> None:
+    """A credit that settles all of an invoice takes it off the list of open ones: only what changed shows it."""
+    world.add_credit_memo("CM-2", "300", id=50002)
+    world.add_invoice("40002", id=40002)
+    world.cycle()
+    world.connectwise.apply_credit(50002, 40002, "330.00")
+
+    def plan(request: Request, _number: int) -> Fault | None:
+        return answers(500) if request.path.endswith("/payments") else None
+
+    world.to_connectwise.plan = plan
+    assert world.cycle(family=FAMILY).failed
+    world.to_connectwise.plan = lambda _request, _number: None
+    world.later(hours=3).add_invoice("40003")
+    assert credit(world)["40002"] == "posted"
+    assert int(credited(world, "40002")) == 330
