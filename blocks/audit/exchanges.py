@@ -75,10 +75,13 @@ def _written(reference: str) -> str:
 
 
 def read(audit: Audit, run_id: str = "", reference: str = "") -> list[dict[str, Any]]:
-    """Kept exchanges in the shape of contract section 5, oldest first."""
+    """Kept exchanges in the shape of contract section 5, oldest first.
+
+    `run_id` may be several joined by commas, as a sync of several families names its runs.
+    """
     query = select(EXCHANGES)
     if run_id:
-        query = query.where(EXCHANGES.c.run_id == run_id)
+        query = query.where(EXCHANGES.c.run_id.in_(run_id.split(",")))
     if reference:
         query = query.where(EXCHANGES.c.references.icontains(f"|{_written(reference)}|", autoescape=True))
     with audit.reading() as connection:

@@ -199,3 +199,10 @@ def test_expired_lists_keep_their_text_and_count_as_old(any_audit: Audit, clock:
     lists.expire(any_audit, "xero:1", long_ago)
     assert lists.kept(any_audit, "xero:1", "accounts") == lists.Kept("[1]", long_ago)
     assert lists.kept(any_audit, "xero:2", "accounts") == lists.Kept("[1]", clock())
+
+
+def test_the_runs_of_several_families_are_asked_for_at_once(any_audit: Audit, clock: Clock) -> None:
+    """A sync of several families names its runs joined by commas."""
+    for run in ("a", "b", "c"):
+        keep(Exchanges(any_audit, run, clock))
+    assert [each["run_id"] for each in read(any_audit, "a,c")] == ["a", "c"]

@@ -311,7 +311,7 @@ def test_rows_are_read_only_where_an_amount_differs(world: World, one_row: bool)
         assert pay(world) == {"50007": "posted"}
     assert seen.connectwise.count("GET /finance/invoices") == 2
     assert [call for call in seen.connectwise if call.endswith("/payments")] == ["GET /finance/invoices/50007/payments"]
-    assert seen.xero == ["GET /Organisation", "GET /Invoices", "PUT /Payments"]
+    assert seen.xero == ["GET /Invoices", "GET /Organisation", "PUT /Payments"]
 
 
 def test_a_filter_on_the_balance_that_connectwise_refuses_is_a_sentence(world: World) -> None:
@@ -692,7 +692,7 @@ def test_an_invoice_is_forced_by_its_number_or_its_id(world: World, reference: s
         world.connectwise.add_payment(number, "100.00")
     with world.watching() as seen:
         assert pay(world, references=[reference]) == {"40001": "posted"}
-    assert seen.xero == ["GET /Organisation", "GET /Invoices", "PUT /Payments"]
+    assert seen.xero == ["GET /Invoices", "GET /Organisation", "PUT /Payments"]
     assert pay(world, references=[reference]) == {"40001": "unchanged"}
     assert pay(world.later()) == {"40002": "posted"}
 
