@@ -220,6 +220,8 @@ def test_a_watermark_that_is_reset_in_its_block_counts_for_the_next_cycle(
     assert place.tieout("sync").returncode == 3
     block = f"{place.name}-watermark-invoices"
     page.get_by_role("link", name="Blocks").click()
+    # There are more blocks than a page shows.
+    page.get_by_placeholder("Search blocks").fill(block)
     page.get_by_role("link", name=block).click()
     # The list of blocks has menus of its own.
     expect(page).to_have_url(re.compile("/blocks/block/"))

@@ -31,6 +31,7 @@ COLUMNS = {
     "contacts.csv": "organisation,role,company,contact_id,account_number,contact_name",
     "tracking.csv": "organisation,side,source,value,tracking_category,option",
     "rates.csv": "currency,base,date,rate",
+    "payment_accounts.csv": "organisation,currency,payment_account,account_code",
 }
 KINDS = "product service expense agreement adjustment progress special down_payment freight rounding"
 # Per cent by tax type: what Xero would compute for the tables' tax types.
