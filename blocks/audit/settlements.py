@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Protocol
 
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,35 +14,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from blocks.audit.database import Audit, Held, pack
 from blocks.audit.runs import CHUNK
 from blocks.audit.tables import BINDINGS, RECORDS, REQUEST_ROWS
+from mappings.allocations import Allocate
 from mappings.outcomes import Outcome
+from mappings.payments import Pay
 
 _PART = re.compile(r"(\d+)-(\d+)")
 
 
-class Part(Protocol):
-    """One payment or allocation that was written, as far as a binding needs it."""
-
-    @property
-    def family(self) -> str: ...  # noqa: D102
-    @property
-    def connectwise_id(self) -> int: ...  # noqa: D102
-    @property
-    def part(self) -> str: ...  # noqa: D102
-    @property
-    def reference(self) -> str: ...  # noqa: D102
-    @property
-    def organisation(self) -> str: ...  # noqa: D102
-    @property
-    def tenant_id(self) -> str: ...  # noqa: D102
-    @property
-    def fingerprint(self) -> str: ...  # noqa: D102
-    @property
-    def total(self) -> Decimal: ...  # noqa: D102
-    @property
-    def currency(self) -> str: ...  # noqa: D102
-    @property
-    def date(self) -> date: ...  # noqa: D102
-    def to_text(self) -> str: ...  # noqa: D102
+Part = Pay | Allocate
+"""What a binding of this kind is of: one payment, or one allocation."""
 
 
 @dataclass(frozen=True, slots=True)
