@@ -23,9 +23,9 @@ from mappings.payments import Written as Part
 from mappings.plans import Bound
 from mappings.policy import Decisions
 from mappings.receivables import Receivable
-from tasks import allocations as allocating
-from tasks.allocations import Deciding, Loading, Written, load_allocations, map_allocations
+from tasks import credit_notes as allocating
 from tasks.calls import Calls
+from tasks.credit_notes import Deciding, Loading, Written, load_allocations, map_allocations
 from tasks.cycle import Cycle
 from tasks.settlements import Settling
 

@@ -283,7 +283,11 @@ def _take_one(cycle: Cycle, each: Payment, write: Unpay) -> Result | None:
 
 def _gone(cycle: Cycle, each: Payment, write: Unpay, request: Request, how: str) -> None:
     """A payment was taken back; until the rest is decided the invoice counts as unsettled."""
-    _commit(cycle, request, [(write, "", "")], [_result(cycle, each.settling, write, Hold(Reason.UNSETTLED))], how)
+    with cycle.doors.audit.transaction(cycle.lease) as connection:
+        _note_in(connection, cycle, [(write, "", "")])
+        requests.settle_in(connection, request, [write.connectwise_id], how, cycle.now())
+        waits = _result(cycle, each.settling, write, Hold(Reason.UNSETTLED))
+        runs.wait_in(connection, cycle.run_id, [waits], cycle.now())
 
 
 # What an interrupted cycle left open

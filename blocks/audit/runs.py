@@ -131,6 +131,11 @@ def record_in(connection: Connection, run_id: str, results: Sequence[Result], no
     _keep_exceptions(connection, run_id, results, now)
 
 
+def wait_in(connection: Connection, run_id: str, results: Sequence[Result], now: datetime) -> None:
+    """Note that records wait, should this run be killed before it can say how they ended; nobody is told of that."""
+    _keep_standing(connection, run_id, results, now)
+
+
 def _keep_standing(connection: Connection, run_id: str, results: Sequence[Result], now: datetime) -> None:
     upsert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(RECORDS)
     columns = (

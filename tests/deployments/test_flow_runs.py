@@ -109,3 +109,40 @@ def test_the_links_of_a_credit_note_open_in_both_systems(prefect_server: str, pl
     assert latest_run(prefect_server)["name"] == f"credit_notes {number}"
     unknown = place.tieout("sync", "credit_notes", "--reference", "99999999")
     assert (unknown.returncode, "no credit memo '99999999'" in unknown.stdout + unknown.stderr) == (2, True)
+
+
+def test_payments_and_allocations_are_read_in_the_artifacts_of_their_runs(prefect_server: str, place: Place) -> None:
+    """What was paid and allocated, what waits, each with links to the invoice in both systems."""
+    (place.tables / "payment_accounts.csv").write_text(
+        "organisation,currency,payment_account,account_code\n,,,090\n", encoding="utf-8"
+    )
+    policy = place.tables / "policy.toml"
+    text = policy.read_text(encoding="utf-8")
+    policy.write_text(text.replace('payments = "off"', 'payments = "on"'), encoding="utf-8")
+    assert place.tieout("setup").returncode == 0
+    assert place.tieout("sync", "invoices").returncode == 3
+    assert place.tieout("sync", "credit_notes").returncode == 0
+    place.story.approve()
+    for family, ends in (
+        ("credit_notes", dict.fromkeys(place.story.credited, "posted")),
+        (
+            "payments",
+            dict.fromkeys(place.story.paid, "posted") | dict.fromkeys(place.story.unapproved, "deferred"),
+        ),
+    ):
+        # The invoice whose total cannot be read is told of by payments, too.
+        done = place.tieout("sync", family, "--json")
+        assert done.returncode == (3 if family == "payments" else 0), done.stdout + done.stderr
+        made = artifacts(prefect_server, latest_run(prefect_server))
+        name = f"{place.name}-{family.replace('_', '-')}"
+        table = made[f"{name}-outcomes"]["data"]
+        rows = json.loads(table) if isinstance(table, str) else table
+        unreadable = {place.story.keys["unreadable"]: "held"} if family == "payments" else {}
+        assert {row["reference"]: row["outcome"] for row in rows} == ends | unreadable
+        for row in [row for row in rows if row["reference"] in ends]:
+            for column in ("ConnectWise", "Xero"):
+                address = re.fullmatch(r"\[open\]\((.+)\)", row[column] or "")
+                assert address, row
+                page = httpx.get(address[1])
+                assert page.status_code == 200 and row["reference"] in page.text
+        assert made[f"{name}-summary"]["data"].startswith(f"# {family.replace('_', ' ').capitalize()}")

@@ -1,4 +1,4 @@
-"""Load for allocations: one call for each credit note, and one for each allocation that is taken off.
+"""Load for what credit notes are applied to: a call for each credit note, and one for each allocation taken off.
 
 Nothing in Xero tells one allocation from another that is like it. So the rule for doubt is that of payments: what was
 sent and not answered is looked for on the credit note first. What is not there goes out again only as the same bytes
@@ -241,7 +241,7 @@ def _settle(cycle: Cycle, request: Request, done: Sequence[Done], how: str, sett
         ids = [row.connectwise_id for row in request.rows]
         requests.settle_in(connection, request, ids, how, cycle.now())
         if waits:
-            runs.record_in(connection, cycle.run_id, waits, cycle.now())
+            runs.wait_in(connection, cycle.run_id, waits, cycle.now())
 
 
 def _meanwhile(cycle: Cycle, settling: Settling, write: Write) -> Result:
