@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
@@ -16,6 +16,7 @@ from blocks.failures import CannotGoOn, NotConfigured
 if TYPE_CHECKING:
     from blocks.audit.database import Audit
     from deployments.config import Config
+    from deployments.lifecycle import Decision
     from flows.checking import Checked
     from flows.family import Summary
 
@@ -31,6 +32,9 @@ app = typer.Typer(
 
 mappings = typer.Typer(name="mappings", help="The tables against both live systems.", no_args_is_help=True)
 app.add_typer(mappings)
+
+lifecycle = typer.Typer(name="lifecycle", help="The signed decision about purchase orders.", no_args_is_help=True)
+app.add_typer(lifecycle)
 
 connect = typer.Typer(name="connect", help="Consent to what tieout may do.", no_args_is_help=True)
 app.add_typer(connect)
@@ -51,7 +55,7 @@ FamiliesArgument = Annotated[
     list[str] | None, typer.Argument(help="invoices, credit_notes, payments, purchase_orders. None: all that are on.")
 ]
 KNOWN = ("invoices", "credit_notes", "payments", "purchase_orders")
-BUILT = ("invoices", "credit_notes", "payments")
+REPORTS = ("unmapped-vendors", "received-without-bill", "invoiced-not-received", "paid-not-received", "parallel-run")
 
 
 def main() -> None:
@@ -233,11 +237,17 @@ def sync(
     from flows.family import SyncForm
     from flows.invoices import sync_invoices
     from flows.payments import sync_payments
+    from flows.purchase_orders import sync_purchase_orders
 
-    flows = {"invoices": sync_invoices, "credit_notes": sync_credit_notes, "payments": sync_payments}
+    flows = {
+        "invoices": sync_invoices,
+        "credit_notes": sync_credit_notes,
+        "payments": sync_payments,
+        "purchase_orders": sync_purchase_orders,
+    }
     rows: list[dict[str, Any]] = []
     held: list[dict[str, Any]] = []
-    codes = [0]
+    codes: list[int] = []
     runs: list[str] = []
     for family in chosen:
         form = SyncForm(
@@ -296,10 +306,12 @@ def plan(
             )
             for family in choose(families, tables.read().policy)
         ]
-    for summary in summaries:
-        if summary.failed:
-            fail(summary.failed, summary.exit_code)
-    made = plan_of([summary.cycle for summary in summaries if summary.cycle is not None])
+    failed = [summary for summary in summaries if summary.failed]
+    if len(failed) == len(summaries):
+        fail(failed[0].failed, failed[0].exit_code)
+    for summary in failed:
+        print(f"tieout: {summary.family}: {summary.failed}", file=sys.stderr)
+    made = plan_of([each.cycle for each in summaries if each.cycle is not None and not each.failed])
     if out is not None:
         import json as jsonlib
 
@@ -312,7 +324,7 @@ def plan(
     else:
         printing.plan(printing.out(), made)
     stops = made["braked"] or any(each["outcome"] in ("held", "rejected") for each in made["holds"])
-    raise typer.Exit(3 if stops else 0)
+    raise typer.Exit(strongest([3 if stops else 0, *(1 for _ in failed)]))
 
 
 @mappings.command()
@@ -355,6 +367,81 @@ def check_tables(since: datetime | None, config: Path | None, quiet: bool) -> Ch
             since.date() if since else None,
             (lambda _text: None) if quiet else lambda text: print(text, file=sys.stderr),
         )
+
+
+@lifecycle.command()
+def init(
+    preset: Annotated[
+        str, typer.Option("--preset", metavar="manual|goods_receipt|full_lifecycle", help="What to begin with.")
+    ] = "goods_receipt",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write lifecycle.csv beside the tables, to be edited and signed. A file that is there stays as it is."""
+    settings = read(config)
+    from deployments.lifecycle import begin
+
+    path = begin(settings.tables_directory(), preset)
+    if json:
+        from deployments.printing import print_json
+
+        print_json({"file": str(path), "preset": preset})
+    else:
+        print(f"Wrote {path}. `tieout lifecycle show` reads it aloud; then operator and finance lead sign it.")
+
+
+@lifecycle.command()
+def show(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """The decision in sentences to be read aloud, its hash, and who has signed it."""
+    decided = decision_of(read(config))
+    if json:
+        from deployments.printing import print_json
+
+        print_json(decided.as_json())
+    else:
+        print(decided.in_words())
+
+
+@lifecycle.command()
+def sign(
+    name: Annotated[str, typer.Option("--name", help="Who signs.")],
+    role: Annotated[str, typer.Option("--role", metavar="operator|finance_lead", help="As what.")],
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Sign lifecycle.csv as it stands, in one of the two roles. Any change of it asks for both signatures again."""
+    settings = read(config)
+    from deployments.lifecycle import sign as add_signature
+
+    organisations = [each.name for each in settings.organisation]
+    today = datetime.now(UTC).astimezone().date()
+    decided = add_signature(settings.tables_directory(), organisations, name, role, today)
+    if json:
+        from deployments.printing import print_json
+
+        print_json(decided.as_json())
+    else:
+        print(f"Signed as {role}, SHA-256 {decided.lifecycle.digest}.", *decided.verdict(), sep="\n")
+
+
+@lifecycle.command()
+def verify(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Whether the table makes sense and both have signed it as it stands: 0, else 3 unsigned, 2 senseless."""
+    decided = decision_of(read(config))
+    if json:
+        from deployments.printing import print_json
+
+        print_json(decided.as_json())
+    else:
+        print(*decided.verdict(), sep="\n")
+    raise typer.Exit(decided.exit_code)
+
+
+def decision_of(settings: Config) -> Decision:
+    """The lifecycle beside the tables."""
+    from deployments.lifecycle import decision
+
+    return decision(settings.tables_directory(), [each.name for each in settings.organisation])
 
 
 @app.command()
@@ -416,6 +503,47 @@ def reconcile(
 
 
 @app.command()
+def report(
+    name: Annotated[str, typer.Argument(help=f"{', '.join(REPORTS)}.")],
+    start: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], help="Of parallel-run: the first day. Default: the start date."),
+    ] = None,
+    end: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=["%Y-%m-%d"], help="Of parallel-run: the last day. Default: today."),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the rows to this file.")] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """A report on purchase orders and their bills. Writes nothing anywhere."""
+    settings = read(config)
+    quiet_prefect()
+    from deployments import printing, reports
+    from deployments.offline import doors_opener
+    from flows.reporting import make_report
+
+    with doors_opener(settings) as (opener, _):
+        made = make_report(
+            name,
+            opener,
+            start.date() if start else None,
+            end.date() if end else None,
+            (lambda _text: None) if json else lambda text: print(text, file=sys.stderr),
+        )
+    if csv is not None:
+        try:
+            reports.write_csv(csv, made)
+        except OSError as error:
+            fail(f"The report cannot be written to {csv}: {error.strerror}.", 2)
+    if json:
+        printing.print_json(reports.as_json(made))
+    else:
+        reports.report(printing.out(), made)
+
+
+@app.command()
 def audit(
     run: Annotated[str, typer.Option("--run", help="Only what this run exchanged.")] = "",
     reference: Annotated[str, typer.Option("--reference", help="Only what concerns this record.")] = "",
@@ -461,12 +589,9 @@ def choose(named: Sequence[str] | None, policy: Any) -> list[str]:
     for family in named or ():
         if family not in KNOWN:
             raise NotConfigured(f"There is no family {family!r}; there are {', '.join(KNOWN)}.")
-        if family not in BUILT:
-            raise NotConfigured(f"The family {family} is not part of this version; nothing was done.")
         if getattr(policy.families, family) == "off":
             raise NotConfigured(f"The family {family} is off in policy.toml ([families]); nothing was done.")
-    wanted = named or [family for family in BUILT if getattr(policy.families, family) == "on"]
-    return [family for family in KNOWN if family in wanted]
+    return [family for family in KNOWN if (family in named if named else getattr(policy.families, family) == "on")]
 
 
 def families_of_plan(file: Path) -> list[str]:
@@ -476,7 +601,7 @@ def families_of_plan(file: Path) -> list[str]:
     writes = read_plan(str(file))
     if not writes:
         raise PlanMoved(f"The plan {file} has nothing to write; nothing was done.")
-    return [family for family in BUILT if family in writes]
+    return [family for family in KNOWN if family in writes]
 
 
 def summary_of(state: Any) -> Summary:
@@ -490,8 +615,12 @@ def summary_of(state: Any) -> Summary:
 
 
 def strongest(codes: Sequence[int]) -> int:
-    """The strongest exit code: 2 usage or configuration, 1 a family failed, 3 records held, 0."""
-    return next((code for code in (2, 1, 3) if code in codes), 0)
+    """The strongest exit code: 2 usage or configuration, 1 a family failed, 3 records held, 0.
+
+    2 says that nothing was done at all: where one family could not begin and others ran, that one has failed.
+    """
+    told = [1 if code == 2 and any(each != 2 for each in codes) else code for code in codes]
+    return next((code for code in (2, 1, 3) if code in told), 0)
 
 
 def quiet_prefect() -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments import server
+from deployments.config import read_config
 from deployments.printing import counted, exceptions, out, plan
 from deployments.sandbox.connectwise import SimulatedConnectWise
-from deployments.sandbox.scenarios import Scenario, load
+from deployments.sandbox.scenarios import Delivery, Scenario, load
 from deployments.sandbox.server import serve
 from deployments.sandbox.server import serve_forever as serve_sandbox
 from deployments.sandbox.xero import Limits, SimulatedXero
@@ -88,7 +89,7 @@ def _tell(
     console.print(f"Prefect server: {server.ui_url()}")
 
     stage = _Stage(console, config, tables, story, xero)
-    wrong = [*_first_act(stage), *_second_act(stage), *_third_act(stage)]
+    wrong = [*_first_act(stage), *_second_act(stage), *_third_act(stage), *_fourth_act(stage)]
     wrong += _doubled(story, xero)
     for words in wrong:
         console.print(f"[red]{escape(words)}[/red]")
@@ -260,6 +261,119 @@ def _third_act(stage: _Stage) -> list[str]:
     return wrong
 
 
+def _fourth_act(stage: _Stage) -> list[str]:
+    """Purchase orders: by a signed table what is received becomes bills, once. Gives what is untrue of it."""
+    console, story = stage.console, stage.story
+    _step(console, "the bookkeeper", "switches purchase orders on")
+    policy = stage.tables / "policy.toml"
+    policy.write_text(
+        policy.read_text(encoding="utf-8").replace('purchase_orders = "off"', 'purchase_orders = "on"'),
+        encoding="utf-8",
+    )
+    _step(console, "tieout lifecycle init --preset goods_receipt", "the table that says what happens to them, and when")
+    _run(stage, "lifecycle", "init", "--preset", "goods_receipt")
+    table = stage.tables / "lifecycle.csv"
+    _show_rows(console, table.read_text(encoding="utf-8").splitlines()[1:])
+    wrong = _both_sign(stage)
+    first, *later = story.deliveries
+    wrong += _deliver(stage, first)
+
+    _step(console, "the operator", "wants a bill for each receipt, and changes two rows")
+    text = table.read_text(encoding="utf-8")
+    for was, becomes in story.lifecycle.items():
+        wrong += [] if was in text else [f"lifecycle.csv was to have the row {was}"]
+        text = text.replace(was, becomes)
+    table.write_text(text, encoding="utf-8")
+    _show_rows(console, story.lifecycle.values())
+    before = _snapshot(stage)
+    _step(console, "tieout sync purchase_orders", "is refused: nobody has signed this")
+    refused = json.loads(_run(stage, "sync", "purchase_orders", "--json", may_end_with=(2,)))
+    console.print(f"  {escape(refused['families'][0]['failed'])}", soft_wrap=True)
+    wrong += [] if _snapshot(stage) == before else ["nothing was to be written by a table that nobody has signed"]
+    wrong += _both_sign(stage)
+    for deliveries in later:
+        wrong += _deliver(stage, deliveries)
+    return wrong + _bills(stage)
+
+
+def _both_sign(stage: _Stage) -> list[str]:
+    """Operator and finance lead sign the table as it stands. Gives what is untrue of it."""
+    signed = ""
+    for role, name in stage.story.signers.items():
+        _step(stage.console, f'tieout lifecycle sign --name "{name}" --role {role}', "after reading it")
+        signed = _run(stage, "lifecycle", "sign", "--name", name, "--role", role).splitlines()[-1]
+    stage.console.print(f"  {escape(signed)}", soft_wrap=True)
+    return [] if " is signed by " in signed else ["both signatures were to be enough"]
+
+
+def _deliver(stage: _Stage, deliveries: Sequence[Delivery]) -> list[str]:
+    """What happens to the orders before a cycle, and the cycle. Gives what is untrue of it."""
+    console = stage.console
+    _step(console, "time goes by", "and this becomes of what was ordered")
+    for each in deliveries:
+        console.print(f"  {each.number}  {escape(each.says)}")
+        if each.line:
+            console.print(f"           [green]{escape(each.line)}[/green]", soft_wrap=True)
+        each.act(stage.tables)
+    _step(console, "tieout sync purchase_orders", "by the signed table")
+    told = _sync(stage, "purchase_orders")
+    for each in deliveries:
+        console.print(f"  {each.number}  {escape(each.told)}")
+    found = {each["reference"]: each for each in told["exceptions"]}
+    ends = [each.ends.partition(": ") for each in deliveries]
+    outcomes = [outcome for outcome, _, _ in ends]
+    wrong = _unlike_counts(told, posted=outcomes.count("posted"), updated=outcomes.count("updated"))
+    for each, (_, _, reason) in zip(deliveries, ends, strict=True):
+        held = found.get(each.number, {"reason": "", "message": "", "fix": ""})
+        said = f"{held['message']} {held['fix']}"
+        if held["reason"] != reason:
+            wrong.append(f"{each.number} was to be held for {reason or 'nothing'}, and is for {held['reason']}")
+        wrong += [f"{each.number} was to be held with the words {words!r}" for words in each.words if words not in said]
+    new = [found[each.number] for each in deliveries if each.number in found]
+    if new:
+        console.print()
+        exceptions(console, new)
+    return wrong
+
+
+def _bills(stage: _Stage) -> list[str]:
+    """Every bill in Xero with the row of the lifecycle that made it. Gives what is untrue of them."""
+    from blocks.audit.database import open_audit
+    from blocks.audit.runs import history
+
+    console, story = stage.console, stage.story
+    audit = open_audit(read_config(stage.config).audit_url().get_secret_value(), create=False)
+    rows: dict[str, str] = {}
+    for number in story.orders:
+        for outcome in history(audit, number):
+            if outcome["outcome"] == "posted":
+                rows[outcome["xero_id"]] = next(row for row in outcome["rows"] if row.startswith("lifecycle.csv row"))
+    audit.close()
+    _step(console, "Xero", "the bills of suppliers, and for each the row that made it (`tieout audit --reference`)")
+    books = (stage.xero.organisations[tenant] for tenant in story.organisations.values())
+    bills = [bill for one in books for bill in one.bills()]
+    table = Table(box=None)
+    for name in ("bill", "net", "status", "made by"):
+        table.add_column(name, justify="right" if name == "net" else "left")
+    for bill in bills:
+        made_by = escape(rows.get(bill["InvoiceID"], ""))
+        table.add_row(escape(bill["InvoiceNumber"]), f"{bill['SubTotal']:,.2f}", bill["Status"], made_by)
+    console.print(table)
+    found = {f"{bill['InvoiceNumber']} over {bill['SubTotal']:.2f}, {bill['Status']}" for bill in bills}
+    expected = {f"{number} over {net:.2f}, {status}" for number, (net, status) in story.bills.items()}
+    wrong = _unlike("a bill in Xero", found, expected)
+    wrong += [] if len(bills) == len(story.bills) else [f"{len(bills)} bills are in Xero, not {len(story.bills)}"]
+    return wrong + [
+        f"no row says why there is {each['InvoiceNumber']}" for each in bills if not rows.get(each["InvoiceID"])
+    ]
+
+
+def _show_rows(console: Console, rows: Iterable[str]) -> None:
+    """Rows of a table, as they stand in the file."""
+    for row in rows:
+        console.print(f"  [green]{escape(row)}[/green]", soft_wrap=True)
+
+
 def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
     for process in reversed(processes):
         server.stop(process)
@@ -317,9 +431,9 @@ def _tieout(stage: _Stage, *words: str, may_end_with: Collection[int] = (0, 3)) 
     stage.console.print(escape(_run(stage, *words, may_end_with=may_end_with).rstrip()), soft_wrap=True)
 
 
-def _sync(stage: _Stage) -> dict[str, Any]:
+def _sync(stage: _Stage, *families: str) -> dict[str, Any]:
     """One cycle; told in a sentence."""
-    told: dict[str, Any] = json.loads(_run(stage, "sync", "--json"))
+    told: dict[str, Any] = json.loads(_run(stage, "sync", *families, "--json"))
     for row in told["families"]:
         ended = ", ".join(f"{row[outcome]} {outcome}" for outcome in Outcome if row[outcome])
         calls = row["calls"]

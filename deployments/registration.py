@@ -42,7 +42,7 @@ from deployments.config import PROJECT, Config
 from deployments.server import environment
 from flows.family import watermark_block
 
-FAMILIES = ("invoices", "credit_notes", "payments")
+FAMILIES = ("invoices", "credit_notes", "payments", "purchase_orders")
 TEMPLATES = PROJECT / "mappings" / "tables"
 AUTOMATION = "tieout: runs without a heartbeat have crashed"
 

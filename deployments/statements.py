@@ -27,7 +27,9 @@ NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 def statement(console: Console, given: Statement) -> None:
     """A block per organisation and currency, a line per month with its differences; below it which records they are."""
-    title = given.family.replace("_", " ").capitalize()
+    title = (
+        "Bills of purchase orders" if given.family == "purchase_orders" else given.family.replace("_", " ").capitalize()
+    )
     console.print(f"[bold]{title} dated {given.period.start} to {given.period.end}[/bold]")
     if given.rows:
         console.print(_table(given.rows))
@@ -153,7 +155,7 @@ def write_csv(path: Path, statements: Sequence[Statement]) -> None:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for given in statements:
-            writer.writerows([_cell(value) for value in line] for line in _lines(given))
+            writer.writerows([cell(value) for value in line] for line in _lines(given))
 
 
 def _lines(given: Statement) -> Iterator[tuple[object, ...]]:
@@ -172,7 +174,7 @@ def _key(given: Heading) -> tuple[str, ...]:
     return given.family, given.organisation, given.currency, given.month
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """A cell that no spreadsheet takes for a formula (contract, section 5)."""
     text = "" if value is None else str(value)
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not NUMBER.fullmatch(text) else text

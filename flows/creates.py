@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from blocks.audit import requests
 from blocks.audit.runs import Result, Standing
 from flows import updates
+from mappings.kinds import BILL
 from mappings.merging import LastWrite
 from mappings.outcomes import Hold, Outcome, Reason, XeroList
 from mappings.plans import Adopt, Create
@@ -57,11 +59,19 @@ def decide_new(
     linked |= {number: cycle.linked[number] for number in documents if number in cycle.linked}
     # What an earlier cycle found may have been changed or removed since.
     old = () if cycle.lists.just_searched(organisation, cycle.family) else linked
-    asked = [document for number, document in documents.items() if number in unclear or number in old]
+    asked = [
+        document
+        for number, document in documents.items()
+        # Who keys a supplier's bill by hand tells nobody: each is looked for before it is made (design 5).
+        if number in unclear or number in old or cycle.kind is BILL
+    ]
     there = posting.look(cycle, asked, linked) if asked else {}
     creates: dict[int, Create] = {}
+    adopted: set[str] = set()
     for number, document in documents.items():
         in_xero = there.get(number) or posting.InXero(linked.get(number, ()))
+        # One bill that a person keyed may fit two receipts of its order: it is one of them, and not the other.
+        in_xero = replace(in_xero, own=[found for found in in_xero.own if found.xero_id not in adopted])
         standing = standings.get(number)
         take = updates.take_for(cycle, standing)
         action = posting.choose(cycle, document, in_xero, take=take)
@@ -76,8 +86,10 @@ def decide_new(
             action = Create(document)
         if isinstance(action, Create):
             creates[number] = action
-        else:
-            decided[number] = action
+            continue
+        if isinstance(action, Adopt):
+            adopted.add(action.found.xero_id)
+        decided[number] = action
     # Lock dates are people's to change at any time: read once per cycle before anything is written.
     if creates and cycle.lists.renew(organisation, [XeroList.ORGANISATION]):
         again = remap(list(creates))
@@ -91,7 +103,7 @@ def _look_before_first_write(cycle: Cycle, organisation: str) -> None:
 
     Documents of a kind without a link are found by their numbers, when Xero refuses those.
     """
-    if not cycle.kind.linked:
+    if not cycle.kind.linked or cycle.kind is BILL:
         return
     tenant_id = cycle.doors.tenants[organisation]
     if cycle.lists.was_searched(organisation, cycle.family, cycle.start_date):

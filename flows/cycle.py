@@ -30,12 +30,10 @@ from flows import creates, sweeping, updates
 from flows.planning import digest_of
 from flows.sifting import by_header, posted_elsewhere, sift
 from flows.sweeping import Listed, Steps
-from mappings.connectwise import SourceInvoice
-from mappings.invoices import organisation_of
 from mappings.kinds import CREDIT_NOTE
 from mappings.outcomes import WAITING, Hold, Outcome, Reason, XeroList
 from mappings.plans import Adopt, Create, Unchanged
-from mappings.related import for_mapping, for_routing
+from mappings.sources import SOURCES
 from mappings.surroundings import Surroundings
 from mappings.updates import Settled, Update
 from mappings.xero import Document
@@ -134,18 +132,16 @@ def run_cycle(cycle: Cycle, calls: Calls, selection: Selection, then: Callable[[
         highest = max((time for time in (highest, sifted.newest) if time is not None), default=None)
         few = number == 0 and last_page and len(sifted.todo) <= ONE_BY_ONE
         whole = _with_lines(cycle, calls, sifted.todo)
-        _carry(cycle, calls, whole, sifted.standings, few, number >= CALLS_PER_TASK_AFTER)
-    _create_rest(cycle, calls)
+        carry(cycle, calls, whole, sifted.standings, few, number >= CALLS_PER_TASK_AFTER)
+    create_rest(cycle, calls)
     if listed is not None:
         sweeping.sweep(cycle, listed, Steps(partial(_take_up, cycle, calls), partial(_whole, cycle, calls)))
-        _create_rest(cycle, calls)
+        create_rest(cycle, calls)
     if not selection.named:
         _take_up_waiting(cycle, calls)
         _take_up_differing(cycle, calls)
-    _create_rest(cycle, calls)
-    cycle.entries = {entry.connectwise_id: entry for entry, _ in cycle.pending}
-    _load(cycle, calls, update_invoices, [edit for _, edit in cycle.pending], posting.BATCH)
-    cycle.entries = {}
+    create_rest(cycle, calls)
+    update_pending(cycle, calls)
     fail_where_unreachable(cycle)
     check_counts(cycle)
     then()
@@ -243,7 +239,7 @@ def _take_up(cycle: Cycle, calls: Calls, headers: Sequence[dict[str, Any]], anew
     if headers:
         sifted = sift(cycle, headers, anew)
         whole = _with_lines(cycle, calls, sifted.todo)
-        _carry(cycle, calls, whole, sifted.standings, len(whole) <= ONE_BY_ONE, False)
+        carry(cycle, calls, whole, sifted.standings, len(whole) <= ONE_BY_ONE, False)
 
 
 def _whole(cycle: Cycle, calls: Calls, ids: Sequence[int]) -> list[Entry]:
@@ -285,7 +281,7 @@ def _take_up_waiting(cycle: Cycle, calls: Calls) -> None:
         cycle.record(results)
         whole = [entry for entry in todo if entry.source is not None]
         whole += _with_lines(cycle, calls, [entry for entry in todo if entry.source is None])
-        _carry(cycle, calls, whole, standings, len(whole) <= ONE_BY_ONE, number >= CALLS_PER_TASK_AFTER)
+        carry(cycle, calls, whole, standings, len(whole) <= ONE_BY_ONE, number >= CALLS_PER_TASK_AFTER)
 
 
 def _recalled(
@@ -340,7 +336,7 @@ def _take_up_differing(cycle: Cycle, calls: Calls) -> None:
 # Map, plan, load
 
 
-def _carry(
+def carry(
     cycle: Cycle,
     calls: Calls,
     entries: Sequence[Entry],
@@ -415,11 +411,18 @@ def _create(cycle: Cycle, calls: Calls, new: Sequence[tuple[Entry, Create]], man
     _load(cycle, calls, load_invoices, [each for _, each in whole], posting.BATCH * max(per_task, 1))
 
 
-def _create_rest(cycle: Cycle, calls: Calls) -> None:
+def create_rest(cycle: Cycle, calls: Calls) -> None:
     """Write the new documents that no further page makes a whole call of."""
     rest, cycle.gathered = cycle.gathered, []
     cycle.entries = {entry.connectwise_id: entry for entry, _ in rest}
     _load(cycle, calls, load_invoices, [each for _, each in rest], posting.BATCH)
+    cycle.entries = {}
+
+
+def update_pending(cycle: Cycle, calls: Calls) -> None:
+    """Write the edits that waited until the cycle knew how many there are."""
+    cycle.entries = {entry.connectwise_id: entry for entry, _ in cycle.pending}
+    _load(cycle, calls, update_invoices, [edit for _, edit in cycle.pending], posting.BATCH)
     cycle.entries = {}
 
 
@@ -514,33 +517,29 @@ def _map(cycle: Cycle, calls: Calls, entries: Sequence[Entry], few: bool) -> Map
 
 def _surroundings(cycle: Cycle, entries: Sequence[Entry]) -> Surroundings:
     sources = [entry.source for entry in entries if entry.source is not None]
-    tables = cycle.tables
-    wanted = for_mapping(sources, tables.policy, tables.accounts, tables.tracking)
+    tables, rules = cycle.tables, SOURCES[cycle.family]
+    wanted = rules.for_mapping(sources, tables) | rules.for_routing(sources, tables)
     return Surroundings(
         tables=tables,
         tenants=cycle.doors.tenants,
         books=dict(cycle.lists.books(())),
         site=cycle.doors.site,
-        related=cycle.lists.related(wanted | for_routing(sources, tables.policy, tables.organisations)),
-        known_contacts=contacts.known(cycle.doors.audit, _companies(sources)),
-        namesakes=cycle.lists.namesakes(sources),
+        related=cycle.lists.related(wanted),
+        known_contacts=contacts.known(cycle.doors.audit, rules.parties(sources)),
+        namesakes=cycle.lists.namesakes(rules.names_of(sources)),
     )
-
-
-def _companies(sources: Sequence[SourceInvoice]) -> set[int]:
-    """The companies that may have to pay, by id."""
-    paying = (party.id for source in sources for party in (source.header.company, source.header.billed_company))
-    return {number for number in paying if number is not None}
 
 
 def _routed(cycle: Cycle, entries: Sequence[Entry]) -> dict[int, str]:
     """The organisation of each record; '' where there is none."""
     sources = [entry.source for entry in entries if entry.source is not None]
-    related = cycle.lists.related(for_routing(sources, cycle.tables.policy, cycle.tables.organisations))
-    namesakes = cycle.lists.namesakes(sources)
+    rules = SOURCES[cycle.family]
+    related = cycle.lists.related(rules.for_routing(sources, cycle.tables))
+    namesakes = cycle.lists.namesakes(rules.names_of(sources))
     routed: dict[int, str] = {}
     for entry in entries:
-        found = organisation_of(entry.source, cycle.tables, related, namesakes) if entry.source is not None else None
+        source = entry.source
+        found = rules.organisation_of(source, cycle.tables, related, namesakes) if source is not None else None
         routed[entry.connectwise_id] = found[0] if isinstance(found, tuple) else ""
     return routed
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Literal
@@ -28,6 +30,7 @@ from blocks.failures import CannotGoOn, NotConfigured
 from blocks.watermarks import Watermark
 from flows.allocating import Allocations
 from flows.approval import approved_now, is_first, may_be_asked_for
+from flows.billing import Billing
 from flows.cycle import Selection, run_cycle
 from flows.paying import Payments
 from flows.planning import Approved, approved_writes, compare_plans, plan_of
@@ -125,6 +128,7 @@ def _credit_notes(cycle: Cycle, calls: Calls, selection: Selection) -> None:
 STEPS: Mapping[str, Callable[[Cycle, Calls, Selection], None]] = {
     "invoices": run_cycle,
     "credit_notes": _credit_notes,
+    "purchase_orders": lambda cycle, calls, selection: Billing(cycle, calls, selection).run(),
     "payments": lambda cycle, calls, selection: Payments(cycle, calls, selection).run(),
 }
 """What a cycle of each family does."""
@@ -162,6 +166,22 @@ class Summary:
         } | ({"failed": self.failed} if self.failed else {})
 
 
+@contextmanager
+def _seldom_collecting() -> Iterator[None]:
+    """Look for garbage that refers to itself less often.
+
+    A page of records is thousands of objects, all in use, and looking at them again and again takes a sixth of a large
+    cycle's CPU (docs/decisions/0008).
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(20_000, 10, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+@_seldom_collecting()
 def run_family(
     family: str,
     form: SyncForm,

@@ -23,6 +23,7 @@ class Family(StrEnum):
     INVOICES = "invoices"
     CREDIT_NOTES = "credit_notes"
     PAYMENTS = "payments"
+    PURCHASE_ORDERS = "purchase_orders"
 
 
 def _family_first(schema: dict[str, Any]) -> None:

@@ -16,7 +16,8 @@ from blocks.xero.client import LOOK_UP, ids_per_call
 from flows.updates import is_old
 from mappings.allocations import Allocate, Allocating, Unallocate
 from mappings.connectwise import read_json
-from mappings.kinds import CREDIT_NOTE, FAMILY_SHOWN, INVOICE, Kind
+from mappings.kinds import BILL, CREDIT_NOTE, FAMILY_SHOWN, INVOICE, Kind
+from mappings.links import record_shown
 from mappings.merging import FieldChange
 from mappings.money import ZERO, plain
 from mappings.outcomes import Outcome
@@ -101,7 +102,9 @@ def read_plan(file: str) -> dict[str, Approved]:
         plan = read_json(Path(file).expanduser().read_bytes())
         content = {name: value for name, value in plan.items() if name != "plan_id"}
         for each in content["writes"]:
-            by_family[each["family"]][(int(each["connectwise_id"]), str(each["receipt"]))] = str(each["basis"])
+            # A bill is told by its place in its order; its receipt is what people call it.
+            own = (int(each["record"]), "") if "record" in each else (int(each["connectwise_id"]), str(each["receipt"]))
+            by_family[each["family"]][own] = str(each["basis"])
     except OSError as error:
         raise PlanMoved(f"The plan {file} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -264,11 +267,11 @@ def write_of(each: Write) -> dict[str, Any]:
         stands_on = ""
     basis = hashlib.blake2b(f"{document.fingerprint}\n{fields}\n{stands_on}".encode(), digest_size=16).hexdigest()
     return {
-        "family": document.family,
+        "family": document.kind.asked_as,
         "organisation": document.organisation,
         "reference": document.reference,
-        "connectwise_id": document.connectwise_id,
-        "receipt": document.part,
+        "connectwise_id": record_shown(document.family, document.connectwise_id),
+        "receipt": document.receipt,
         "action": ACTIONS[type(each)],
         "document": document.kind.word.replace(" ", "_"),
         "xero_id": None if isinstance(each, Create) else each.bound.xero_id,
@@ -277,7 +280,7 @@ def write_of(each: Write) -> dict[str, Any]:
         "fields": fields,
         "kept": kept,
         "basis": basis,
-    }
+    } | ({"record": document.connectwise_id} if document.kind is BILL else {})
 
 
 def _part(each: Pay | Unpay | Allocate | Unallocate) -> dict[str, Any]:
@@ -328,10 +331,10 @@ def _shown(value: Any) -> str | None:
 
 def _hold(result: Result) -> dict[str, Any]:
     return {
-        "family": result.family,
+        "family": FAMILY_SHOWN.get(result.family, result.family),
         "organisation": result.organisation,
         "reference": result.reference,
-        "connectwise_id": result.connectwise_id,
+        "connectwise_id": record_shown(result.family, result.connectwise_id),
         "receipt": result.part,
         "payment_id": result.payment_id,
         "outcome": result.outcome.value,

@@ -9,29 +9,36 @@ from __future__ import annotations
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from blocks.audit import requests, runs, settlements
+from blocks.audit import orders, requests, runs, settlements
 from blocks.audit import watermarks as watermark_rows
+from blocks.audit.orders import Order, PostedBill
 from blocks.audit.runs import Standing
 from blocks.audit.settlements import Kept
 from blocks.doors import Doors
 from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
+from flows.billing import SWEPT
 from flows.cycle import OVERLAP
 from flows.settling import ACCEPTED
+from mappings import bills
+from mappings.billing import Billed, left_over
+from mappings.connectwise import SourceBill
 from mappings.invoices import is_credit, starts_too_early
 from mappings.kinds import CREDIT_NOTE, FAMILY_SHOWN, INVOICE, KINDS, kept_as
-from mappings.links import xero_link
+from mappings.lifecycle import State, objections, unsigned
+from mappings.links import bill_key, nth_of, order_of, record_shown, xero_link
 from mappings.merging import LastWrite, keeps_her_tax
 from mappings.money import ZERO, to_cents, total
-from mappings.outcomes import XeroList
+from mappings.outcomes import WAITING, XeroList
 from mappings.plans import Bound
 from mappings.policy import Policy
 from mappings.receivables import Receivable
+from mappings.received import Due, dated, due_of, gross_of, net_of, not_asked_for
 from mappings.reconcile import (
     CREDITS,
     MONEY,
@@ -52,13 +59,17 @@ from mappings.reconcile import (
     explain,
     explain_paid,
 )
+from mappings.related import Related
+from mappings.updates import EDITABLE
 from mappings.xero import Found
 from tasks.cycle import Entry
 from tasks.invoices import header_of
 from tasks.lists import Lists
+from tasks.purchase_orders import Header, Ordered, with_lines
+from tasks.purchase_orders import header_of as order_header_of
 from tasks.settlements import Settling, Side, owed_of
 
-FAMILIES = ("invoices", "credit_notes", "payments")
+FAMILIES = ("invoices", "credit_notes", "payments", "purchase_orders")
 """The families that have a statement."""
 CHUNK = 1000
 SIDES: dict[str, Side] = {"payments": "payments", "allocations": "credits"}
@@ -91,8 +102,8 @@ def reconcile_families(
             for kept in kept_as(family):
                 if kept == "allocations" and not _allocates(policy, doors):
                     continue
-                reading = _ReadingSettled if kept in SIDES else _Reading
-                statements.append(reading(doors, kept, period, begins, say).done())
+                if kept in READINGS:
+                    statements.append(READINGS[kept](doors, kept, period, begins, say).done())
         return statements
     except LimitReached as problem:
         raise CannotGoOn(f"{problem}; reconcile again then.") from problem
@@ -127,13 +138,14 @@ class _Reading:
         self.period = period
         self.start_date = start_date
         self.say = say
-        self.statement = Reconciliation(family, period)
-        lists = Lists(doors, [XeroList.ORGANISATION])
-        lists.keeps = False
-        self.books = lists.books(doors.tenants)
+        shown = FAMILY_SHOWN.get(family, family)
+        self.statement = Reconciliation(shown, period)
+        self.lists = Lists(doors, [XeroList.ORGANISATION])
+        self.lists.keeps = False
+        self.books = self.lists.books(doors.tenants)
         self.names = {tenant_id: name for name, tenant_id in doors.tenants.items()}
         self.documents: dict[tuple[str, str], Booked] = {}
-        position = watermark_rows.read(doors.audit, family).position
+        position = watermark_rows.read(doors.audit, shown).position
         self.reads_from = position - OVERLAP if position is not None else None
         self.unsettled = requests.unsettled_ids(doors.audit, family)
 
@@ -180,6 +192,10 @@ class _Reading:
                 owners = requests.owners(self.doors.audit, tenant_id, chunk)
                 ids = [number for family, number in owners.values() if family == self.family]
                 self._pair(self.doors.connectwise.invoices_by_id(ids), ids)
+        self._explain_what_nobody_has()
+
+    def _explain_what_nobody_has(self) -> None:
+        """What is left of Xero's documents: of no record, or linked to one that has another document or none."""
         for documents in _chunks(list(self.documents.values())):
             bound = requests.bound(self.doors.audit, self.family, [n for one in documents if (n := one.linked)])
             for each in documents:
@@ -199,15 +215,22 @@ class _Reading:
         for pair in pairs:
             if pair.connectwise is not None:
                 self.statement.count_connectwise(pair.connectwise.figure)
+        self._explain_all(pairs)
+
+    def _explain_all(self, pairs: Iterable[Pair]) -> None:
+        """Explain what differs, with what was written and answered of it."""
         different = [pair for pair in pairs if not pair.agrees]
         ids = [pair.written.connectwise_id for pair in different if pair.written is not None]
-        lasts = requests.last_writes(audit, self.family, ids)
+        lasts = requests.last_writes(self.doors.audit, self.family, ids)
         for pair in different:
             if pair.written is not None:
                 number = pair.written.connectwise_id
-                link = self.doors.site.link(self.family, number)
-                pair = replace(pair, written=_with_answer(pair.written, lasts[number], link))
+                pair = replace(pair, written=self._answered(pair, lasts[number]))
             self._explain(pair)
+
+    def _answered(self, pair: Pair, last: LastWrite) -> Written:
+        assert pair.written is not None, "only what is bound was answered"
+        return _with_answer(pair.written, last, self.doors.site.link(self.family, pair.written.connectwise_id))
 
     def _look_up(self, bound: Iterable[Bound]) -> None:
         """Documents that the list of the period does not have: dated elsewhere by now, or posted this very minute."""
@@ -444,6 +467,259 @@ class _ReadingSettled:
                 )
             ]
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """An order beside its bills: those that are bound, and as they stand in Xero; with what the audit knows of it all.
+
+    `ordered` is None where ConnectWise does not show the order, or shows what cannot be read (`reference`).
+    """
+
+    ordered: Ordered | None
+    reference: str | None
+    posted: Sequence[PostedBill]
+    there: Mapping[int, Booked | None]
+    known: Order | None
+    standing: Standing | None
+    standings: Mapping[int, Standing]
+
+    @property
+    def billed(self) -> list[Billed]:
+        """What its bills hold by our records; what an adopted one is for that we did not write yet is all the rest."""
+        assert self.ordered is not None, "only of an order that can be read"
+        documents = {each.key: each.last.document for each in self.posted}
+        rest = left_over(self.ordered.source, [dict(one.billed) for one in documents.values() if one is not None])
+        found: list[Billed] = []
+        for key, document in documents.items():
+            booked = self.there[key]
+            held = dict(document.billed) if document is not None else rest
+            editable = booked is not None and booked.status in EDITABLE
+            receipt = document.receipt if document is not None else ""
+            found.append(Billed(nth_of(key), receipt, held, editable, booked is not None and not booked.live))
+        return found
+
+    def told(self, *first: int) -> Known | None:
+        """Why it waits: the word on these bills, else on the order, else on any bill. How it ended, where it does not.
+
+        A bill's own outcome comes before that of its order. What is on no bill yet waits with those that would take it.
+        """
+        own = [self.standings.get(key) for key in first]
+        takes = [] if first else [each for key, each in self.standings.items() if self._takes_more(key)]
+        found = [each for each in (*own, self.standing, *takes) if each is not None]
+        waits = (each for each in found if each.outcome in WAITING)
+        one = next(waits, found[0] if found else None)
+        return Known(one.outcome, one.reason, one.message) if one is not None else None
+
+    def _takes_more(self, key: int) -> bool:
+        """Whether more may come onto a bill: it is not there yet, or is a draft."""
+        booked = self.there.get(key)
+        return key not in self.there or (booked is not None and booked.status in EDITABLE)
+
+
+class _ReadingBills(_Reading):
+    """What was received of purchase orders, and the bills that are for it. A bill's date decides its month.
+
+    ConnectWise has no bills: an order counts there as what was received of it, laid on the bills that hold it; what is
+    on none of them yet counts by the date that its bill would have. Of Xero's bills those count that are bound, or
+    carry our link: what suppliers send besides is no business of ours.
+
+    The lines of an order cost a call. They are read of every order that may have a bill in the period, or lack one:
+    those that are open, wait, have one in Xero, or are not as the audit knows them, and those that were received,
+    invoiced or closed since the period began. `wanted` are such orders as far as the audit and Xero know, `seen` those
+    that were looked at so far.
+    """
+
+    def __init__(self, doors: Doors, family: str, period: Period, start_date: date, say: Callable[[str], None]) -> None:
+        super().__init__(doors, family, period, start_date, say)
+        tables = doors.tables.read()
+        self.tables = tables
+        self.unsigned = next(iter(objections(tables.lifecycle)), "") or unsigned(tables.lifecycle, tables.signatures)
+        self.lately = frozenset(orders.billed_since(doors.audit, doors.clock() - SWEPT))
+        self.wanted = set(orders.open_ids(doors.audit))
+        self.seen: set[int] = set()
+
+    def done(self) -> Statement:
+        """Read both sides, lay each order beside its bills, and see to what ConnectWise does not list."""
+        shown = f"dated {self.period.start} to {self.period.end}"
+        for name, tenant_id in self.doors.tenants.items():
+            self.say(f"reading the bills that {name} has in Xero, {shown}")
+            for page in self.doors.xero.documents_since(tenant_id, self.kind, self.period.start, self.period.end):
+                self._keep_ours(tenant_id, page)
+        self._add_waiting()
+        self.say(f"reading purchase orders dated {self.start_date} or later, and the lines of those with bills {shown}")
+        pages = self.doors.connectwise.purchase_orders_dated_from(self.start_date)
+        while not pages.done:
+            self._lay(pages.fetch().records, [])
+        for chunk in _chunks(sorted(self.wanted - self.seen)):
+            self._lay(self.doors.connectwise.purchase_orders_by_id(chunk), chunk)
+        self._explain_what_nobody_has()
+        return self.statement.statement()
+
+    def _keep_ours(self, tenant_id: str, page: Sequence[Found]) -> None:
+        owners = requests.owners(self.doors.audit, tenant_id, [each.xero_id for each in page])
+        self.wanted |= {order_of(key) for _, key in owners.values()}
+        links = {each.xero_id: self.doors.site.record_of(each.url) for each in page}
+        ours = [each for each in page if each.xero_id in owners or (links[each.xero_id] or ("",))[0] == self.family]
+        self._keep(tenant_id, ours)
+
+    def _add_waiting(self) -> None:
+        for family in kept_as(FAMILY_SHOWN[self.family]):
+            after = -(2**40)
+            while page := runs.waiting(self.doors.audit, family, "", after, CHUNK):
+                after = page[-1].connectwise_id
+                self.wanted |= {record_shown(family, each.connectwise_id) for each in page}
+
+    def _lay(self, records: Sequence[dict[str, Any]], asked: Sequence[int]) -> None:
+        """Lay orders beside their bills; also those that were `asked` for and are not there."""
+        found = [order_header_of(raw) for raw in records]
+        headers = {each.order.id: each for each in found if isinstance(each, Header)}
+        known = orders.known(self.doors.audit, [*headers, *asked])
+        read = [number for number, each in headers.items() if self._concerns(each, known.get(number))]
+        lines = self.doors.connectwise.purchase_order_lines(read)
+        whole = [with_lines(headers[number], lines[number]) for number in read if number in lines]
+        unreadable = [each[0] for each in (*found, *whole) if isinstance(each, tuple)]
+        names = {each.connectwise_id: each.reference or f"id:{each.connectwise_id}" for each in unreadable}
+        self.statement.unreadable += names.values()
+        self.seen |= headers.keys() | names.keys() | set(asked)
+        ordered = {each.id: each for each in whole if isinstance(each, Ordered)}
+        audit = self.doors.audit
+        for ids in _chunks(list(dict.fromkeys([*read, *names, *asked]))):
+            posted = orders.bills(audit, ids)
+            standings = runs.standings(audit, FAMILY_SHOWN[self.family], ids)
+            of_bills: dict[int, dict[int, Standing]] = defaultdict(dict)
+            for key, standing in orders.bill_standings(audit, ids).items():
+                of_bills[order_of(key)][key] = standing
+            self._look_up(each.bound for group in posted.values() for each in group)
+            pairs: list[Pair] = []
+            for number in ids:
+                bills = posted.get(number, [])
+                there = {one.key: self.documents.pop((one.bound.tenant_id, one.bound.xero_id), None) for one in bills}
+                laid = _Laid(
+                    ordered.get(number), names.get(number), bills, there, known.get(number), standings.get(number),
+                    of_bills[number],
+                )  # fmt: skip
+                due = self._due(laid)
+                pairs += self._bills(laid, due)
+                if due is not None and due.unbilled:
+                    pairs.append(self._unbilled(laid, due.unbilled))
+            for pair in pairs:
+                self.statement.count_connectwise(pair.here)
+            self._explain_all(pairs)
+
+    def _concerns(self, each: Header, known: Order | None) -> bool:
+        """Whether the order may have a bill in the period, or lack one."""
+        header = each.order
+        if header.id in self.wanted:
+            return True
+        if known is None:
+            return header.po_date is None or header.po_date >= self.start_date
+        days = (known.received_on, header.vendor_invoice_date, header.date_closed)
+        since = any(day is not None and day >= self.period.start for day in days)
+        return since or known.seen != each.seen or not header.closed_flag
+
+    def _bills(self, laid: _Laid, due: Due | None) -> Iterator[Pair]:
+        """The bills of an order, each beside what was received of what it holds."""
+        for each in laid.posted:
+            key, document = each.key, each.last.document
+            written = self._written(key, each.bound)
+            source = None
+            if laid.ordered is not None and due is not None:
+                quantities = due.bills.get(nth_of(key), {})
+                figure = self._figure(laid.ordered, self._name(each.bound), quantities, each.bound.date)
+                source = Sourced(key, laid.ordered.number, figure, pending=self._is_pending(laid), asked=self.unsigned)
+                if document is not None:
+                    gaps = any(line.quantity is not None and not line.tax_type for line in document.lines)
+                    left = gaps and document.subtotal == net_of(laid.ordered.source, quantities)
+                    written = replace(written, left_tax=left, taken_back=not document.billed)
+            elif laid.reference is not None:
+                source = Sourced(key, laid.reference, None)
+            yield Pair(source, laid.there[key], written, laid.told(key), key in self.unsettled)
+
+    def _unbilled(self, laid: _Laid, quantities: Mapping[str, Decimal]) -> Pair:
+        """What was received of an order and is on none of its bills."""
+        order, known = laid.ordered, laid.known
+        assert order is not None, "only of an order that can be read"
+        organisation = self._organisation(laid)
+        on = dated(order.source, quantities) or self.period.end
+        figure = self._figure(order, organisation or NOT_ROUTED, quantities, on)
+        asked = self.unsigned
+        # Of an order that changed since it was dealt with last its state is not known here.
+        if not asked and known is not None and known.content == order.source.digest:
+            has_vendor_invoice = bool(known.vendor_invoice_number.strip())
+            asked = not_asked_for(self.tables.lifecycle, organisation, State(known.state), has_vendor_invoice)
+        key = bill_key(order.id, 1)
+        source = Sourced(key, order.number, figure, pending=self._is_pending(laid), asked=asked)
+        in_doubt = self.unsettled & (laid.standings.keys() - laid.there.keys())
+        return Pair(source, known=laid.told(), unsettled=bool(in_doubt))
+
+    def _due(self, laid: _Laid) -> Due | None:
+        if laid.ordered is None:
+            return None
+        freight = self.tables.policy.decisions(self._organisation(laid)).purchases.freight
+        return due_of(laid.ordered.source, laid.billed, freight)
+
+    def _figure(self, order: Ordered, organisation: str, quantities: Mapping[str, Decimal], on: date) -> Figure | None:
+        if not quantities:
+            return None
+        currency = order.source.header.currency.currency_code.strip().upper()
+        if not currency and organisation in self.books:
+            currency = self.books[organisation].organisation.base_currency
+        return Figure(organisation, currency, on, gross_of(order.source, quantities))
+
+    def _organisation(self, laid: _Laid) -> str:
+        """Where its bills are, else where the tables send them; '' where they do not say."""
+        if laid.posted:
+            return self._name(laid.posted[0].bound)
+        assert laid.ordered is not None, "only of an order that can be read"
+        bare = SourceBill(header=laid.ordered.source.header, n=1)
+        names = self.lists.namesakes(bills.names_of([bare]))
+        routed = bills.organisation_of(bare, self.tables, Related(), names)
+        return routed[0] if isinstance(routed, tuple) else ""
+
+    def _is_pending(self, laid: _Laid) -> bool:
+        """Whether the order is not as it was dealt with last, and the next cycle (or sweep) reads it."""
+        order, known = laid.ordered, laid.known
+        assert order is not None, "only of an order that can be read"
+        header, digest = order.source.header, self.tables.lifecycle.digest
+        if self.unsigned or (known is not None and (known.content, known.lifecycle) == (order.source.digest, digest)):
+            return False
+        decided_by_another = known is not None and known.lifecycle != digest
+        is_open = not header.closed_flag or (known is not None and known.is_open)
+        # Of a closed order whose header is as it was a cycle reads no lines.
+        changed = known is None or known.seen != order.header.seen
+        read = changed and self._will_be_read(header.info.last_updated)
+        return is_open or decided_by_another or read or header.id in self.lately
+
+    def _answered(self, pair: Pair, last: LastWrite) -> Written:
+        """Of a bill that is gone, all that ConnectWise has of it is what Xero lacks."""
+        assert pair.written is not None, "only what is bound was answered"
+        if pair.here is not None and pair.xero is not None and not pair.xero.live:
+            return replace(pair.written, ours=pair.here, answered=pair.here)
+        return super()._answered(pair, last)
+
+    def _explain(self, pair: Pair) -> None:
+        family = FAMILY_SHOWN[self.family]
+        for each in explain(pair, family, self.period):
+            number = order_of(each.connectwise_id) if each.connectwise_id is not None else None
+            self.statement.add(
+                [
+                    replace(
+                        each,
+                        connectwise_id=number,
+                        connectwise_url=self.doors.site.link(family, number) if number is not None else "",
+                        xero_url=self._xero_url(pair) if each.xero_id else "",
+                    )
+                ]
+            )
+
+
+READINGS: dict[str, type[_Reading] | type[_ReadingSettled]] = {
+    **dict.fromkeys(("invoices", "credit_notes"), _Reading),
+    **dict.fromkeys(("payments", "allocations"), _ReadingSettled),
+    "bills": _ReadingBills,
+}
+"""How each family is read. Purchase orders themselves are nothing in Xero."""
 
 
 def _with_answer(written: Written, last: LastWrite, link: str) -> Written:

@@ -16,7 +16,7 @@ from blocks.failures import CannotGoOn
 from flows.family import Summary, SyncForm, final_state, in_flow_run
 from tasks.calls import PrefectCalls
 
-FAMILIES = ("invoices", "credit_notes", "payments")
+FAMILIES = ("invoices", "credit_notes", "payments", "purchase_orders")
 """The families that can be swept, in the order in which they are."""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from blocks.audit.runs import Result, Standing
 from blocks.audit.sweeps import Known
 from flows import updates
 from flows.planning import digest_of
-from mappings.kinds import OTHER
+from mappings.kinds import BILL, OTHER
 from mappings.money import plain
 from mappings.outcomes import MISSING, WAITING, Hold, Outcome, Reason, XeroList
 from mappings.plans import Bound
@@ -32,6 +32,7 @@ CHUNK = 1000
 OVERLAP = timedelta(minutes=10)
 """Rows are looked for from this much before the last sweep began, by our clock."""
 Raw = dict[str, Any]
+Whole = Callable[[Sequence[int]], list[Entry]]
 Item = TypeVar("Item")
 
 
@@ -52,7 +53,7 @@ class Steps:
     """
 
     take_up: Callable[[Sequence[Raw], bool], None]
-    whole: Callable[[Sequence[int]], list[Entry]]
+    whole: Whole
 
 
 @dataclass(slots=True)
@@ -76,6 +77,20 @@ def sweep(cycle: Cycle, listed: Listed, steps: Steps) -> None:
     """Look for everything that an ordinary cycle cannot see. Raises what its readings raise."""
     _rows_that_changed(cycle, listed, steps)
     gone, known = _not_shown(cycle, listed, steps)
+    books = _beside_xero(cycle, gone, steps.whole)
+    _tell_missing(cycle, gone, known, listed, books, steps)
+
+
+def sweep_bills(cycle: Cycle, whole: Whole) -> None:
+    """Look for what people changed or removed of bills in Xero; what ConnectWise does not show is told of its orders.
+
+    `cycle` is that of the bills. Raises what its readings raise.
+    """
+    _beside_xero(cycle, {}, whole)
+
+
+def _beside_xero(cycle: Cycle, gone: Mapping[int, Known], whole: Whole) -> _Books:
+    """Compare what every organisation has with what was written, and say what people removed or changed."""
     books = _Books()
     for organisation, tenant_id in cycle.doors.tenants.items():
         cycle.say(f"comparing what {organisation} has in Xero since {cycle.start_date} with what was written")
@@ -84,10 +99,10 @@ def sweep(cycle: Cycle, listed: Listed, steps: Steps) -> None:
             _compare(cycle, organisation, tenant_id, gone, books)
 
         cycle.reach(organisation, read)
-    _tell_removed(cycle, books, steps)
+    _tell_removed(cycle, books, whole)
     edited_now = runs.standings(cycle.doors.audit, cycle.family, books.edited)
     _record(cycle, posting.compare_again(cycle, list(map(Entry.known, edited_now.values())), frozenset(edited_now)))
-    _tell_missing(cycle, gone, known, listed, books, steps)
+    return books
 
 
 def accept(cycle: Cycle, standings: Iterable[Standing]) -> None:
@@ -182,10 +197,10 @@ def _tell_missing(
     over = [number for number in open_ if number in books.beside and not books.beside[number].live]
     told = [_both_gone(cycle, open_[number], bound[number]) for number in over if open_[number].reason]
     _record(cycle, told)
-    left = {number: standing for number, standing in open_.items() if number not in over and not _is_accepted(standing)}
+    left = {number: standing for number, standing in open_.items() if number not in over and not is_accepted(standing)}
     new = [number for number, standing in left.items() if standing.reason not in MISSING]
     many = too_many(len(new), known)
-    _tell_of_all(cycle, "", all_at_once(cycle.kind, len(new), known, "ConnectWise"), many)
+    tell_of_all(cycle, "", all_at_once(cycle.kind.word, len(new), known, "ConnectWise"), many)
     removes: list[tuple[Remove, Standing]] = []
     for number, standing in left.items():
         if many and number in new:
@@ -232,7 +247,7 @@ def _removal(cycle: Cycle, number: int, bound: Bound, theirs: Found | None) -> R
     return remove if known else None
 
 
-def _is_accepted(standing: Standing) -> bool:
+def is_accepted(standing: Standing) -> bool:
     """Whether a person has said that the document stays as it is."""
     return standing.outcome is Outcome.SKIPPED and standing.reason in MISSING
 
@@ -274,7 +289,7 @@ def _with_document(cycle: Cycle, result: Result, bound: Bound, theirs: Found | N
     )
 
 
-def _tell_of_all(cycle: Cycle, organisation: str, hold: Hold, still: bool) -> None:
+def tell_of_all(cycle: Cycle, organisation: str, hold: Hold, still: bool) -> None:
     """One exception for many records; resolved by the first sweep that does not find them missing."""
     result = Result(
         cycle.family, 0, "many", Outcome.HELD, organisation, hold.reason, hold.value, hold.message, hold.fix,
@@ -301,8 +316,10 @@ def _compare(cycle: Cycle, organisation: str, tenant_id: str, gone: Mapping[int,
         owned = {owners[each.xero_id][1]: each for each in found if each.xero_id in owners}
         _judge(cycle, owned, gone, books)
     absent: list[int] = []
+    # A vendor's invoice may be older than the order that it is for.
+    since = date.min if cycle.kind is BILL else cycle.start_date
     count, after = 0, -1
-    while page := sweeps.documents(audit, cycle.family, tenant_id, cycle.start_date, after, CHUNK):
+    while page := sweeps.documents(audit, cycle.family, tenant_id, since, after, CHUNK):
         after = page[-1][0]
         count += len(page)
         unlisted = {xero_id: number for number, xero_id in page if xero_id not in seen}
@@ -335,12 +352,14 @@ def _judge(cycle: Cycle, owned: Mapping[int, Found], gone: Mapping[int, Known], 
 
 def _without_replaced(cycle: Cycle, numbers: Sequence[int], standings: Mapping[int, Standing]) -> list[int]:
     """Without the records that have become the other kind of document: theirs of this kind was voided for that."""
+    if cycle.family not in OTHER:
+        return list(numbers)
     skipped = [number for number in numbers if standings[number].outcome is Outcome.SKIPPED]
     replaced = requests.bound(cycle.doors.audit, OTHER[cycle.family].family, skipped)
     return [number for number in numbers if number not in replaced]
 
 
-def _tell_removed(cycle: Cycle, books: _Books, steps: Steps) -> None:
+def _tell_removed(cycle: Cycle, books: _Books, whole: Whole) -> None:
     """Hold the records whose documents people removed; of very many that are simply not shown say no more than that."""
     removed: dict[int, Found | None] = dict(books.dead)
     for organisation, absent in books.absent.items():
@@ -348,8 +367,8 @@ def _tell_removed(cycle: Cycle, books: _Books, steps: Steps) -> None:
         new = [n for n in absent if standings[n].outcome not in WAITING and _unwritten(cycle, standings[n])]
         new = _without_replaced(cycle, new, standings)
         many = too_many(len(new), books.known[organisation])
-        _tell_of_all(
-            cycle, organisation, all_at_once(cycle.kind, len(new), books.known[organisation], organisation), many
+        tell_of_all(
+            cycle, organisation, all_at_once(cycle.kind.word, len(new), books.known[organisation], organisation), many
         )
         if not many:
             removed |= dict.fromkeys(new)
@@ -357,10 +376,12 @@ def _tell_removed(cycle: Cycle, books: _Books, steps: Steps) -> None:
         bound = requests.bound(cycle.doors.audit, cycle.family, chunk)
         lasts = requests.last_writes(cycle.doors.audit, cycle.family, chunk)
         results: list[Result] = []
-        for entry in steps.whole(chunk):
+        for entry in whole(chunk):
             number = entry.connectwise_id
             hold = gone_from_xero(cycle.kind, bound[number], lasts[number], removed[number])
             result = cycle.hold(entry, hold, organisation=bound[number].organisation)
+            written = lasts[number].document
+            result = replace(result, part=written.receipt if written is not None else "")
             results.append(_with_document(cycle, result, bound[number], removed[number]))
         _record(cycle, results)
 

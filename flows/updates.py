@@ -8,6 +8,7 @@ from typing import Any
 
 from blocks.audit import requests, runs
 from blocks.audit.runs import Result, Standing
+from mappings.kinds import BILL
 from mappings.outcomes import WAITING, Hold, Outcome, Reason, XeroList
 from mappings.plans import Bound, Create, Take, Unchanged, organisation_changed
 from mappings.updates import Settled, Update, decide_update, in_words
@@ -139,6 +140,9 @@ def _decide(
 
 def _hold_taken_numbers(cycle: Cycle, tenant_id: str, actions: dict[int, Action]) -> None:
     """A number that another live document has is not asked for: Xero would refuse the whole edit."""
+    if cycle.kind is BILL:
+        # Several suppliers may use the same number (xero.md, 1.3).
+        return
     renumbered = {
         number: action
         for number, action in actions.items()
@@ -239,11 +243,12 @@ def _braked(cycle: Cycle, entry: Entry, each: Update) -> Result:
     else:
         value = _too_many(brake.updates)
         why = f"This cycle would change more than {brake.updates} posted documents, so it changes none of them"
+    family = cycle.kind.asked_as
     hold = Hold(
         Reason.BRAKE,
         value,
         f"{document.reference} changed in ConnectWise after it was posted: {in_words(each)}. {why}.",
-        f"Look at `tieout plan {cycle.family}`; then release it with `tieout sync {cycle.family} --reference "
-        f"{document.reference} --allow-many`, or all of them with `tieout sync {cycle.family} --allow-many`.",
+        f"Look at `tieout plan {family}`; then release it with `tieout sync {family} --reference "
+        f"{document.reference} --allow-many`, or all of them with `tieout sync {family} --allow-many`.",
     )
     return cycle.hold(entry, hold, document)

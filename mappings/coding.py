@@ -15,11 +15,14 @@ from mappings.lines import Draft, place_cents
 from mappings.money import ZERO, plain, total
 from mappings.namesakes import Namesakes, several
 from mappings.outcomes import Hold, Reason, XeroList
-from mappings.policy import Decisions
+from mappings.policy import Decisions, UnmappedTracking
 from mappings.related import Related
 from mappings.surroundings import Tables
 from mappings.tracking import in_use, track
 from mappings.xero import CLASSES, Books, Line, TaxRate, predicted_tax
+
+LEFT_OUT = UnmappedTracking.model_validate("leave_out")
+"""What becomes of values without a row in tracking.csv where gaps are left to the bookkeeper."""
 
 
 @dataclass
@@ -27,6 +30,8 @@ class Coding:
     """Codes the lines of one document of one organisation. `side` is sales or purchases.
 
     `tax_code`, `department` and `location` are the header's; a line's own department and location come before them.
+    `leave_gaps`: what taxes.csv and tracking.csv have no row for stays blank instead of being a problem, for the
+    bookkeeper to fill in on the draft (contract 4: draft_gaps).
     """
 
     organisation: str
@@ -39,6 +44,7 @@ class Coding:
     tax_code: Value = NOTHING
     department: Value = NOTHING
     location: Value = NOTHING
+    leave_gaps: bool = False
     rows: list[Row] = field(default_factory=list)
     problems: list[Hold] = field(default_factory=list)
 
@@ -47,9 +53,12 @@ class Coding:
         if draft.quantity is None:
             return Line(draft.key, draft.description)
         account, item = self._account(draft)
-        rate = self._tax_rate(draft)
+        default = self._default_rate(account, item) if self.leave_gaps and account else None
+        # A gap that Xero would fill with a rate nobody can foresee, or not at all, is a problem all the same.
+        rate = self._tax_rate(draft, gap=self.leave_gaps and (default is not None or not account))
         if account and rate:
             self._check_tax_on_account(rate, account)
+        computed = rate or default
         return Line(
             key=draft.key,
             description=draft.description,
@@ -59,7 +68,7 @@ class Coding:
             account_code=account,
             item_code=item,
             tax_type=rate.tax_type if rate else "",
-            tax=predicted_tax(draft.amount, rate.rate) if rate else ZERO,
+            tax=predicted_tax(draft.amount, computed.rate) if computed else ZERO,
             tracking=self._tracking(draft),
         )
 
@@ -148,10 +157,10 @@ class Coding:
         self.problems.append(_hidden(Reason.MISSING_ACCOUNT, draft, self.tables.accounts.layout.file))
         return True
 
-    def _tax_rate(self, draft: Draft) -> TaxRate | None:
-        """The tax rate that taxes.csv and Xero know for a line."""
-        taxable = Value.text("yes" if draft.taxable else "no")
-        row = self._row(self.tables.taxes, draft, Reason.MISSING_TAX, tax_code=self.tax_code, taxable=taxable)
+    def _tax_rate(self, draft: Draft, gap: bool) -> TaxRate | None:
+        """The tax rate that taxes.csv and Xero know for a line; with `gap`, that there is no row is no problem."""
+        wanted = {"tax_code": self.tax_code, "taxable": Value.text("yes" if draft.taxable else "no")}
+        row = self._row(self.tables.taxes, draft, None if gap else Reason.MISSING_TAX, **wanted)
         if row is None:
             return None
         tax_type = row.values["tax_type"]
@@ -175,9 +184,23 @@ class Coding:
             )
         return None
 
+    def _default_rate(self, code: str, item_code: str) -> TaxRate | None:
+        """The rate that Xero takes for a line that names none: its item's, else its account's (xero.md, 7.1).
+
+        None: Xero has none that could stand there.
+        """
+        item = self.books.items.get(item_code)
+        own = (item.sales_tax_type if self.side == "sales" else item.purchases_tax_type) if item else ""
+        rate = self.books.tax_rates.get(own or self.books.accounts[code].tax_type)
+        return rate if rate and rate.status == "ACTIVE" and not self._not_allowed_on(rate, code) else None
+
+    def _not_allowed_on(self, rate: TaxRate, code: str) -> str:
+        """The class of an account that a rate cannot be used with; '' where it can."""
+        wanted = CLASSES.get(self.books.accounts[code].account_class, "")
+        return "" if wanted in rate.applies_to else wanted
+
     def _check_tax_on_account(self, rate: TaxRate, code: str) -> None:
-        wanted = CLASSES.get(self.books.accounts[code].account_class)
-        if wanted and wanted not in rate.applies_to:
+        if wanted := self._not_allowed_on(rate, code):
             self.problems.append(
                 Hold(
                     Reason.MISSING_TAX,
@@ -204,7 +227,7 @@ class Coding:
             self.side,
             short(draft),
             self.tables.tracking,
-            self.decisions.tracking.unmapped,
+            LEFT_OUT if self.leave_gaps else self.decisions.tracking.unmapped,
             self.books,
         )
         if draft.category_unknown and "category" in in_use(self.tables.tracking):
@@ -216,8 +239,13 @@ class Coding:
         self.problems += found.problems
         return tuple(found.options)
 
-    def _row(self, table: Table, draft: Draft, missing: Reason, **wanted: Value | tuple[Value, ...]) -> Row | None:
-        """The row of a table that fits a line; the problem is noted where there is none, or more than one."""
+    def _row(
+        self, table: Table, draft: Draft, missing: Reason | None, **wanted: Value | tuple[Value, ...]
+    ) -> Row | None:
+        """The row of a table that fits a line; the problem is noted where there is none, or more than one.
+
+        `missing` is the reason where there is none; None: that is no problem.
+        """
         keys = {"organisation": Value.text(self.organisation), "side": Value.text(self.side), **wanted}
         try:
             row = table.find(**keys)
@@ -232,6 +260,8 @@ class Coding:
             )
             return None
         if row is None:
+            if missing is None:
+                return None
             names = _named(wanted)
             blank = f"<{table.layout.values[0]}>"
             line = table.line(**_named(keys), **{table.layout.values[0]: blank})

@@ -257,6 +257,7 @@ class Company(ConnectWiseRecord):
     identifier: Text = ""
     name: Text = ""
     account_number: Text = ""
+    vendor_identifier: Text = ""
     deleted_flag: bool = False
     custom_fields: list[CustomField] | None = None
 
@@ -297,6 +298,154 @@ class SalesOrder(ConnectWiseRecord):
 
     id: int
     sales_rep: Reference | None = None
+
+
+class BillingTerm(ConnectWiseRecord):
+    """`/finance/billingTerms`: how many days after its date a document is due; None where it does not say."""
+
+    id: int
+    name: Text = ""
+    due_days: int | None = None
+
+
+class PurchaseOrderStatus(ConnectWiseRecord):
+    """`/procurement/purchaseorderstatuses`: the tenant's own. Closed but not the default closed one means cancelled."""
+
+    id: int
+    name: Text = ""
+    closed_flag: bool = False
+    default_closed_flag: bool = False
+
+
+class PurchaseOrder(ConnectWiseRecord):
+    """The header of `/procurement/purchaseorders` (connectwise.md, 11.1). Amounts are in the order's own currency.
+
+    There is one vendor invoice number and date for each order, and no amount with it.
+    """
+
+    id: int
+    po_number: Text = ""
+    po_date: MaybeDate = None
+    status: Reference = Reference()
+    closed_flag: bool = False
+    date_closed: MaybeDate = None
+    vendor_company: Reference
+    vendor_order_number: Text = ""
+    vendor_invoice_number: Text = ""
+    vendor_invoice_date: MaybeDate = None
+    customer_company: Reference | None = None
+    drop_ship_customer_flag: bool = False
+    location_id: int | None = None
+    location: Reference | None = None
+    business_unit_id: int | None = None
+    business_unit: Reference | None = None
+    entered_by: Text = ""
+    terms: Reference | None = None
+    tax_code: Reference | None = None
+    tax_po_flag: bool = False
+    tax_freight_flag: bool = False
+    sales_tax: Amount = ZERO
+    freight_cost: Amount = ZERO
+    freight_tax_total: Amount = ZERO
+    freight_packing_slip: Text = ""
+    sub_total: Amount = ZERO
+    total: Amount = ZERO
+    currency: Currency = Currency()
+    custom_fields: list[CustomField] | None = None
+    info: Annotated[Info, Field(alias="_info")] = Info()
+
+    @property
+    def at_location(self) -> int:
+        """The id of its location; 0 where it has none. A role can hide locations (connectwise.md, section 2)."""
+        return self.location_id or (self.location.id if self.location else None) or 0
+
+
+class PurchaseOrderLine(ConnectWiseRecord):
+    """One of `/procurement/purchaseorders/{id}/lineitems` (connectwise.md, 11.3 and 11.4).
+
+    A receipt is a change of a line: its `received_quantity` grows, or it is received in part and cloned for the rest.
+    `received_quantity` is a whole number in ConnectWise, even where `quantity` is not. `tax` is of the whole line.
+    """
+
+    id: int
+    line_number: int | None = None
+    product: Reference | None = None
+    description: Text = ""
+    vendor_sku: Text = ""
+    quantity: Amount = ZERO
+    received_quantity: Amount = ZERO
+    received_status: Text = ""
+    closed_flag: bool = False
+    canceled_flag: bool = False
+    date_received: MaybeDate = None
+    packing_slip: Text = ""
+    unit_cost: Amount = ZERO
+    ext_cost: Amount = ZERO
+    tax: Amount = ZERO
+    serial_numbers: Text = ""
+    info: Annotated[Info, Field(alias="_info")] = Info()
+
+
+class SourcePurchaseOrder(ConnectWiseRecord):
+    """A purchase order with its lines, in the order of their ids."""
+
+    header: PurchaseOrder
+    lines: tuple[PurchaseOrderLine, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Names this very content, when it was last changed left out: opening and saving again is no change."""
+        bare = self.model_dump(exclude={"header": {"info"}, "lines": {"__all__": {"info"}}})
+        return _digest(repr(bare))
+
+
+class SourceBill(ConnectWiseRecord):
+    """One bill that an order has or should have: the order, and how much of which of its lines the bill holds.
+
+    `quantities` by line key (mappings/billing.py). `status` is the lifecycle's word ('' leaves it to policy), `cited`
+    the rows of it that fired, `due_days` those of the order's terms. `kept` are number, date and due date of a bill
+    that is in Xero and does not follow the vendor invoice any more; `approved` is one that nothing may change.
+    """
+
+    header: PurchaseOrder
+    lines: tuple[PurchaseOrderLine, ...] = ()
+    n: int
+    receipt: str = ""
+    quantities: tuple[tuple[str, Decimal], ...] = ()
+    status: str = ""
+    cited: tuple[str, ...] = ()
+    due_days: int | None = None
+    kept: tuple[str, date, date] | None = None
+    approved: bool = False
+
+    @property
+    def content(self) -> str:
+        """Names what ConnectWise says of this very bill: its share of the order; and the vendor invoice with the terms.
+
+        The two are apart, joined by a colon.
+        """
+        held = {key for key, _ in self.quantities}
+        header = {
+            "po_number", "vendor_company", "customer_company", "location_id", "location", "business_unit_id",
+            "business_unit", "entered_by", "tax_code", "currency", "custom_fields",
+        }  # fmt: skip
+        if "freight" in held:
+            header |= {"freight_cost", "freight_tax_total", "freight_packing_slip"}
+        lines = [line.model_dump(exclude={"info"}) for line in self.lines if f"line:{line.id}" in held]
+        share = _digest(repr((self.header.model_dump(include=header), lines, self.quantities, self.receipt)))
+        invoice = self.header.model_dump(include={"vendor_invoice_number", "vendor_invoice_date"})
+        return f"{share}:{_digest(repr((invoice, self.due_days)))}"
+
+    def is_as(self, content: str) -> bool:
+        """Whether nothing of this bill has changed; a bill that keeps its number and dates leaves the invoice out."""
+        if self.kept is not None:
+            return content.partition(":")[0] == self.content.partition(":")[0]
+        return content == self.content
+
+    @property
+    def digest(self) -> str:
+        """Names this very content; part of the cache key of its mapping."""
+        return _digest(self.model_dump_json())
 
 
 class SourceInvoice(ConnectWiseRecord):

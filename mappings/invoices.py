@@ -5,11 +5,13 @@ What makes an invoice makes a credit note, too (credit_notes.py): it is an invoi
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from mappings import contacts
 from mappings.coding import Coding
-from mappings.connectwise import Invoice, SourceInvoice
+from mappings.connectwise import Currency, CustomField, Invoice, SourceInvoice
 from mappings.csv_tables import NOTHING, AmbiguousRows, Row, Value
 from mappings.kinds import INVOICE, Kind
 from mappings.lines import Taxability, clean, drafts_of, length_in_xero
@@ -73,14 +75,19 @@ def organisation_of(
 
 def _route(source: SourceInvoice, tables: Tables, staff: Value) -> tuple[str, Row] | Hold:
     header = source.header
-    location = Value.of(header.location, header.location_id)
     keys = {
-        "location": location,
+        "location": Value.of(header.location, header.location_id),
         "department": Value.of(header.department, header.department_id),
         "company": Value.of(header.company),
         "staff": staff,
-        "tag": _tag(header, tables.policy.routing.tag_field),
+        "tag": tag(header.custom_fields, tables.policy.routing.tag_field),
     }
+    return route(keys, tables)
+
+
+def route(keys: Mapping[str, Value], tables: Tables) -> tuple[str, Row] | Hold:
+    """The organisation that organisations.csv gives for these values of its columns, and the row that did it."""
+    location = keys["location"]
     try:
         row = tables.organisations.find(**keys)
     except AmbiguousRows as error:
@@ -122,7 +129,15 @@ def sales_document(kind: Kind, source: SourceInvoice, surroundings: Surroundings
     routed = organisation_of(source, surroundings.tables, surroundings.related, surroundings.namesakes)
     if isinstance(routed, Hold):
         return routed
-    organisation, routing_row = routed
+    organisation, row = routed
+    there = connected(organisation, row, surroundings)
+    if isinstance(there, Hold):
+        return there
+    return _Mapping(kind, source, surroundings, organisation, *there, [row]).document()
+
+
+def connected(organisation: str, routing_row: Row, surroundings: Surroundings) -> tuple[str, Books] | Hold:
+    """The tenant and the books of an organisation that a row names."""
     tenant_id = surroundings.tenants.get(organisation)
     books = surroundings.books.get(organisation)
     if tenant_id is None or books is None:
@@ -133,11 +148,140 @@ def sales_document(kind: Kind, source: SourceInvoice, surroundings: Surroundings
             f"{routing_row} names the organisation {organisation!r}, which is not connected (connected: {known}).",
             f"Correct organisation in {routing_row}, or add {organisation!r} to the organisations in tieout.toml.",
         )
-    return _Mapping(kind, source, surroundings, organisation, tenant_id, books, [routing_row]).document()
+    return tenant_id, books
 
 
-class _Mapping:
-    """One run of the mapping: collects every problem, so that a bookkeeper sees all of them at once."""
+class DocumentMapping:
+    """What is the same for every kind of document: collects all problems, so that a bookkeeper sees them at once.
+
+    `learnt` is the company whose contact was found by rule (0: by none).
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        surroundings: Surroundings,
+        organisation: str,
+        tenant_id: str,
+        books: Books,
+        rows: list[Row],
+    ) -> None:
+        self.kind = kind
+        self.surroundings = surroundings
+        self.tables = surroundings.tables
+        self.related = surroundings.related
+        self.decisions = surroundings.tables.policy.decisions(organisation)
+        self.organisation = organisation
+        self.tenant_id = tenant_id
+        self.books = books
+        self.rows = rows
+        self.problems: list[Hold] = []
+        self.learnt = 0
+
+    def check_lock_date(self, date_: date) -> None:
+        """Note a problem where the books are closed on this day."""
+        lock = self.books.organisation.lock_date
+        if lock is not None and date_ <= lock:
+            self.problems.append(
+                Hold(
+                    Reason.PERIOD_LOCKED,
+                    date_.isoformat(),
+                    f"The {self.kind.source} is dated {date_}, and {self.organisation} is locked up to and including "
+                    f"{lock}.",
+                    waits_on=(XeroList.ORGANISATION,),
+                )
+            )
+
+    def currency(self, given: Currency) -> str:
+        """The code of a document's currency; '' and a problem where ConnectWise names none."""
+        base = self.books.organisation.base_currency
+        currency = given.currency_code.strip().upper()
+        if not currency and (given.id is not None or given.name):
+            self.problems.append(
+                Hold(
+                    Reason.CURRENCY_NOT_ENABLED,
+                    given.name or f"currency {given.id}",
+                    f"The currency {given.name or given.id} of the {self.kind.source} has no code in ConnectWise.",
+                    "Give the currency its three-letter code in ConnectWise (System, Setup Tables, Currency).",
+                )
+            )
+            return ""
+        # A tenant that never switched on currencies leaves the field out: everything is in the base currency.
+        currency = currency or base
+        if currency == base:
+            return currency
+        if currency not in self.books.currencies:
+            self.problems.append(
+                Hold(
+                    Reason.CURRENCY_NOT_ENABLED,
+                    currency,
+                    f"The {self.kind.source} is in {currency}, which is not switched on in {self.organisation}.",
+                    f"Add {currency} in Xero (Settings, Currencies).",
+                    waits_on=(XeroList.CURRENCIES,),
+                )
+            )
+        return currency
+
+    def rate(self, currency: str, on: date, custom_fields: Sequence[tuple[str, Sequence[CustomField]]]) -> Rate | None:
+        """The exchange rate of a foreign document, None for one in the organisation's own currency."""
+        base = self.books.organisation.base_currency
+        if currency in ("", base):
+            return None
+        found = rate_for(currency, base, on, self.decisions.currency, self.tables.rates, custom_fields)
+        if isinstance(found, Hold):
+            self.problems.append(found)
+            return None
+        if found.row is not None:
+            self.rows.append(found.row)
+        return found
+
+    def coding(self, side: str, **header: Any) -> Coding:
+        """A coding of the lines of this document; `header` is what the header says (the last fields of Coding)."""
+        return Coding(
+            self.organisation,
+            side,
+            self.tables,
+            self.books,
+            self.decisions,
+            self.related,
+            self.surroundings.namesakes,
+            **header,
+        )
+
+    def insist_on_length(self, number: str, setting: str) -> None:
+        """Note a problem where Xero would refuse the number for its length: cut off, it could be another's."""
+        if length_in_xero(number) > LONGEST_NUMBER:
+            self.problems.append(
+                Hold(
+                    Reason.UNREADABLE_RECORD,
+                    number[:60],
+                    f"The number {number[:60]}... is longer than the {LONGEST_NUMBER} characters that Xero takes.",
+                    f"Shorten the number in ConnectWise, or {setting} in policy.toml.",
+                )
+            )
+
+    def found_contact(
+        self, found: tuple[Contact, Row | None] | NewContact | Hold, company_id: int
+    ) -> Contact | NewContact | None:
+        """Take in what was found of a company's contact: the row that named it, or that it is to be remembered."""
+        if isinstance(found, Hold):
+            self.problems.append(found)
+            return None
+        if isinstance(found, NewContact):
+            self.learnt = found.connectwise_id
+            return found
+        contact, row = found
+        if row is not None:
+            self.rows.append(row)
+            if doubt := several(row, {"company": "company"}, self.surroundings.namesakes):
+                self.problems.append(doubt)
+        else:
+            self.learnt = company_id
+        return contact
+
+
+class _Mapping(DocumentMapping):
+    """One run of the mapping of a sales document."""
 
     def __init__(
         self,
@@ -149,19 +293,9 @@ class _Mapping:
         books: Books,
         rows: list[Row],
     ) -> None:
-        self.kind = kind
+        super().__init__(kind, surroundings, organisation, tenant_id, books, rows)
         self.source = source
         self.header = source.header
-        self.surroundings = surroundings
-        self.tables = surroundings.tables
-        self.related = surroundings.related
-        self.decisions = surroundings.tables.policy.decisions(organisation)
-        self.organisation = organisation
-        self.tenant_id = tenant_id
-        self.books = books
-        self.rows = rows
-        self.problems: list[Hold] = []
-        self.learnt = 0
 
     def document(self) -> Document | Hold:
         header = self.header
@@ -174,13 +308,15 @@ class _Mapping:
                 skip=True,
             )
         number = self._number()
-        currency = self._currency()
-        rate = self._rate(currency)
+        currency = self.currency(header.currency)
+        company = self.related.companies.get(header.company.id or 0)
+        fields = (company.custom_fields if company else None) or ()
+        rate = self.rate(currency, header.date, [("invoice", header.custom_fields or ()), ("company", fields)])
         contact = self._contact()
         lines = self._lines()
         if zero and self.decisions.sales.zero_total == "hold":
             self.problems.append(Hold(Reason.ZERO_TOTAL, "0.00"))
-        self._check_lock_date()
+        self.check_lock_date(header.date)
         if self.problems or contact is None:
             return merge(self.problems)
         return Document(
@@ -204,7 +340,7 @@ class _Mapping:
             status="DRAFT" if zero else self._status().upper(),
             lines=tuple(lines),
             rows_used=(
-                *dict.fromkeys(map(_cited, self.rows)),
+                *dict.fromkeys(map(cited, self.rows)),
                 *([f"rate {rate.value or ''}: {rate.source}".replace(" :", ":")] if rate else []),
             ),
             company_id=self.learnt,
@@ -241,84 +377,9 @@ class _Mapping:
                     f"Give the {self.kind.source} a number in ConnectWise.",
                 )
             )
-        elif length_in_xero(number) > LONGEST_NUMBER:
-            # Cut off, it could be another document's number.
-            self.problems.append(
-                Hold(
-                    Reason.UNREADABLE_RECORD,
-                    number[:60],
-                    f"The number {number[:60]}... is longer than the {LONGEST_NUMBER} characters that Xero takes.",
-                    f"Shorten the number in ConnectWise, or {setting} under [sales] in policy.toml.",
-                )
-            )
+        else:
+            self.insist_on_length(number, f"{setting} under [sales]")
         return number
-
-    def _check_lock_date(self) -> None:
-        lock, date_ = self.books.organisation.lock_date, self.header.date
-        if lock is not None and date_ <= lock:
-            self.problems.append(
-                Hold(
-                    Reason.PERIOD_LOCKED,
-                    date_.isoformat(),
-                    f"The {self.kind.source} is dated {date_}, and {self.organisation} is locked up to and including "
-                    f"{lock}.",
-                    waits_on=(XeroList.ORGANISATION,),
-                )
-            )
-
-    def _currency(self) -> str:
-        base = self.books.organisation.base_currency
-        given = self.header.currency
-        currency = given.currency_code.strip().upper()
-        if not currency and (given.id is not None or given.name):
-            self.problems.append(
-                Hold(
-                    Reason.CURRENCY_NOT_ENABLED,
-                    given.name or f"currency {given.id}",
-                    f"The currency {given.name or given.id} of the {self.kind.source} has no code in ConnectWise.",
-                    "Give the currency its three-letter code in ConnectWise (System, Setup Tables, Currency).",
-                )
-            )
-            return ""
-        # A tenant that never switched on currencies leaves the field out: everything is in the base currency.
-        currency = currency or base
-        if currency == base:
-            return currency
-        if currency not in self.books.currencies:
-            self.problems.append(
-                Hold(
-                    Reason.CURRENCY_NOT_ENABLED,
-                    currency,
-                    f"The {self.kind.source} is in {currency}, which is not switched on in {self.organisation}.",
-                    f"Add {currency} in Xero (Settings, Currencies).",
-                    waits_on=(XeroList.CURRENCIES,),
-                )
-            )
-        return currency
-
-    def _rate(self, currency: str) -> Rate | None:
-        """The exchange rate of a foreign document, None for one in the organisation's own currency."""
-        base = self.books.organisation.base_currency
-        if currency in ("", base):
-            return None
-        company = self.related.companies.get(self.header.company.id or 0)
-        found = rate_for(
-            currency,
-            base,
-            self.header.date,
-            self.decisions.currency,
-            self.tables.rates,
-            [
-                ("invoice", self.header.custom_fields or ()),
-                ("company", (company.custom_fields if company else None) or ()),
-            ],
-        )
-        if isinstance(found, Hold):
-            self.problems.append(found)
-            return None
-        if found.row is not None:
-            self.rows.append(found.row)
-        return found
 
     def _contact(self) -> Contact | NewContact | None:
         """The contact that pays, or the one that is to be made for it; `learnt` is the company it was found for."""
@@ -352,20 +413,7 @@ class _Mapping:
             self.surroundings.known_contacts.get((self.tenant_id, company.id or 0), ""),
             create=self.decisions.contacts.create == "create",
         )
-        if isinstance(found, Hold):
-            self.problems.append(found)
-            return None
-        if isinstance(found, NewContact):
-            self.learnt = found.connectwise_id
-            return found
-        contact, row = found
-        if row is not None:
-            self.rows.append(row)
-            if doubt := several(row, {"company": "company"}, self.surroundings.namesakes):
-                self.problems.append(doubt)
-        else:
-            self.learnt = company.id or 0
-        return contact
+        return self.found_contact(found, company.id or 0)
 
     def _lines(self) -> list[Line]:
         header = self.header
@@ -383,14 +431,8 @@ class _Mapping:
         if self.kind is not INVOICE:
             # What ConnectWise takes off, Xero's credit note gives: the same amounts with the other sign (xero.md, 9).
             drafts, tax = [draft.mirrored for draft in drafts], -tax
-        coding = Coding(
-            self.organisation,
+        coding = self.coding(
             SIDE,
-            self.tables,
-            self.books,
-            self.decisions,
-            self.related,
-            self.surroundings.namesakes,
             tax_code=Value.of(header.tax_code),
             department=Value.of(header.department, header.department_id),
             location=Value.of(header.location, header.location_id),
@@ -421,13 +463,14 @@ def _staff(source: SourceInvoice, tables: Tables, related: Related) -> list[Valu
     return [Value.of(entries[0].member) if entries else NOTHING]
 
 
-def _cited(row: Row) -> str:
+def cited(row: Row) -> str:
     """A row with what it says: the file may be another one by the time somebody asks."""
     return f"{row}: {' '.join(','.join(row.values.values()).split())}"
 
 
-def _tag(header: Invoice, caption: str) -> Value:
-    for custom in header.custom_fields or ():
+def tag(custom_fields: Sequence[CustomField] | None, caption: str) -> Value:
+    """The tag in the custom field of this caption; nothing where policy names none."""
+    for custom in custom_fields or ():
         if caption and custom.caption.casefold() == caption.casefold() and custom.value is not None:
             return Value.text(str(custom.value).strip())
     return NOTHING

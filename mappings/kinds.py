@@ -1,4 +1,4 @@
-"""The kinds of sales documents that Xero keeps apart, and what its API calls their parts."""
+"""The kinds of documents that Xero keeps apart, and what its API calls their parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ class Kind:
 
     `word` is what people call it (`source` in ConnectWise), `type` its Type, `collection` its endpoint, `id` and
     `number` the names of those fields. `linked`: it carries our link in `Url`, and is asked for by lists of ids and of
-    numbers; a credit note has neither (spec: /Invoices and /CreditNotes). `due`: it has a due date.
+    numbers; a credit note has neither (spec: /Invoices and /CreditNotes). `due`: it has a due date. `unique`: Xero
+    refuses a number that another document has, so that what is sent twice is there once (xero.md, 1.3).
     """
 
     family: str
@@ -23,6 +24,12 @@ class Kind:
     number: str
     linked: bool = True
     due: bool = True
+    unique: bool = True
+
+    @property
+    def asked_as(self) -> str:
+        """The family by which people ask for it on the command line."""
+        return FAMILY_SHOWN.get(self.family, self.family)
 
 
 INVOICE = Kind("invoices", "invoice", "invoice", "ACCREC", "Invoices", "InvoiceID", "InvoiceNumber")
@@ -30,12 +37,18 @@ CREDIT_NOTE = Kind(
     "credit_notes", "credit note", "credit memo", "ACCRECCREDIT", "CreditNotes", "CreditNoteID", "CreditNoteNumber",
     linked=False, due=False,
 )  # fmt: skip
+BILL = Kind(
+    "bills", "bill", "purchase order", "ACCPAY", "Invoices", "InvoiceID", "InvoiceNumber", unique=False
+)  # fmt: skip
+"""What people read as a bill's Reference is its InvoiceNumber, and need not be unique (xero.md, 1.1)."""
 OTHER = {INVOICE.family: CREDIT_NOTE, CREDIT_NOTE.family: INVOICE}
 """The kind that a record of a family becomes when the sign of its total changes."""
-KINDS = {kind.family: kind for kind in (INVOICE, CREDIT_NOTE)}
+KINDS = {kind.family: kind for kind in (INVOICE, CREDIT_NOTE, BILL)}
 """The kind of document that each family posts."""
-FAMILY_SHOWN = {"allocations": "credit_notes"}
-"""The family that people know, of records that are kept apart: allocations belong to credit notes."""
+FAMILY_SHOWN = {"allocations": "credit_notes", "bills": "purchase_orders"}
+"""The family that people know, of records that are kept apart: allocations belong to credit notes, bills to purchase
+orders.
+"""
 
 
 def kept_as(family: str) -> tuple[str, ...]:

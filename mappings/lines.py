@@ -229,7 +229,7 @@ def _time_draft(entry: TimeEntry, taxable: bool) -> tuple[Draft, Decimal]:
     if entry.billable_option == NO_CHARGE:
         exact = ZERO
     names = [reference.name for reference in (entry.work_type, entry.member) if reference and reference.name]
-    draft = _draft(
+    draft = priced(
         f"time:{entry.id}", "service", (entry.notes, " - ".join(names), "Time"), entry.invoice_hours,
         entry.hourly_rate, exact, taxable,
         category=(Value.of(entry.work_type), Value.of(entry.work_role)),
@@ -243,7 +243,7 @@ def _time_draft(entry: TimeEntry, taxable: bool) -> tuple[Draft, Decimal]:
 
 def _expense_draft(entry: ExpenseEntry, taxable: bool) -> tuple[Draft, Decimal]:
     exact = ZERO if entry.billable_option == NO_CHARGE else entry.invoice_amount
-    draft = _draft(
+    draft = priced(
         f"expense:{entry.id}", "expense", (entry.notes, entry.type.name if entry.type else "", "Expense"), Decimal(1),
         entry.invoice_amount, exact, taxable,
         category=(Value.of(entry.type),),
@@ -262,7 +262,7 @@ def _product_draft(row: Product, taxable: bool, related: Related) -> tuple[Draft
         exact = ZERO
     catalogued = row.catalog_item.identifier if row.catalog_item else ""
     item = related.catalog_items.get(row.catalog_item.id or 0) if row.catalog_item else None
-    draft = _draft(
+    draft = priced(
         f"product:{row.id}", "product", (row.customer_description, row.description, catalogued, "Product"),
         row.quantity, row.price, exact, row.taxable_flag and taxable,
         category=(Value.of(item.subcategory), Value.of(item.category)) if item else (NOTHING,),
@@ -274,7 +274,7 @@ def _product_draft(row: Product, taxable: bool, related: Related) -> tuple[Draft
     return draft, exact
 
 
-def _draft(
+def priced(
     key: str,
     kind: str,
     texts: Sequence[str],
@@ -284,7 +284,7 @@ def _draft(
     taxable: bool,
     **own: Any,
 ) -> Draft:
-    """A row as a line; described by the first of the texts that says something.
+    """A row as a line that Xero takes; described by the first of the texts that says something.
 
     `exact` is its unrounded amount, `own` what it says of itself (the fields of Draft from `category` on).
     """

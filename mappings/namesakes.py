@@ -21,30 +21,31 @@ Namesakes = Mapping[tuple[str, str], tuple[int, ...]]
 def names_of(sources: Iterable[SourceInvoice]) -> Names:
     """Every location, department, company, person and tax code that these invoices name."""
     found: Names = {}
-
-    def note(kind: str, reference: Reference | None) -> None:
-        if reference is not None and reference.id is not None:
-            texts = tuple(text for text in (reference.identifier, reference.name) if text)
-            if texts:
-                found.setdefault(kind, {})[reference.id] = texts
-
     for source in sources:
         header = source.header
-        note("location", header.location)
-        note("department", header.department)
-        note("company", header.company)
-        note("company", header.bill_to_company)
-        note("tax_code", header.tax_code)
+        note(found, "location", header.location)
+        note(found, "department", header.department)
+        note(found, "company", header.company)
+        note(found, "company", header.bill_to_company)
+        note(found, "tax_code", header.tax_code)
         for entry in source.time:
-            note("staff", entry.member)
-            note("location", entry.location)
-            note("department", entry.department)
+            note(found, "staff", entry.member)
+            note(found, "location", entry.location)
+            note(found, "department", entry.department)
         for expense in source.expenses:
-            note("staff", expense.member)
+            note(found, "staff", expense.member)
         for product in source.products:
-            note("location", product.location)
-            note("department", product.business_unit)
+            note(found, "location", product.location)
+            note(found, "department", product.business_unit)
     return found
+
+
+def note(names: Names, kind: str, reference: Reference | None) -> None:
+    """Note by which texts a record is known."""
+    if reference is not None and reference.id is not None:
+        texts = tuple(text for text in (reference.identifier, reference.name) if text)
+        if texts:
+            names.setdefault(kind, {})[reference.id] = texts
 
 
 def namesakes_in(names: Names) -> dict[tuple[str, str], tuple[int, ...]]:

@@ -78,6 +78,10 @@ class Reason(StrEnum):
     WAITS_FOR_INVOICE = "waits_for_invoice"
     WAITS_FOR_CREDIT_NOTE = "waits_for_credit_note"
     WAITS_FOR_APPROVAL = "waits_for_approval"
+    OVER_RECEIPT = "over_receipt"
+    RECEIPT_REVERSED = "receipt_reversed"
+    INVOICED_NOT_RECEIVED = "invoiced_not_received"
+    LIFECYCLE_HOLD = "lifecycle_hold"
     UNREADABLE_RECORD = "unreadable_record"
     REFUSED_BY_XERO = "refused_by_xero"
     UNSETTLED = "unsettled"
@@ -270,6 +274,22 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The document is a draft in Xero; what settles it waits until somebody approves it.",
         "Approve the document in Xero.",
         needs_people=False,
+    ),
+    Reason.OVER_RECEIPT: Explanation(
+        "More of a product was received than its purchase order ordered, and policy says to hold that.",
+        "Correct what was received or ordered in ConnectWise, or set over_receipt under [purchases] in policy.toml.",
+    ),
+    Reason.RECEIPT_REVERSED: Explanation(
+        "Goods that are on a bill were taken back in ConnectWise.",
+        "Enter a supplier credit for them in Xero where the bill is approved; delete the draft where nothing is left.",
+    ),
+    Reason.INVOICED_NOT_RECEIVED: Explanation(
+        "The supplier has sent an invoice for a purchase order of which nothing is received yet, so there is no bill.",
+        "Receive the goods in ConnectWise when they are there, or remove the vendor invoice number from the order.",
+    ),
+    Reason.LIFECYCLE_HOLD: Explanation(
+        "The signed lifecycle says to hold purchase orders in this state.",
+        "Decide by hand what is to happen in Xero, or change the row of lifecycle.csv and have it signed again.",
     ),
     Reason.UNREADABLE_RECORD: Explanation(
         "ConnectWise's answer for this record could not be read.",

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Literal
 
+from mappings.kinds import BILL
 from mappings.money import plain
 from mappings.outcomes import Hold, Reason
 from mappings.policy import Decisions
@@ -87,6 +89,21 @@ def likeness(one: Document | Found) -> tuple[object, ...]:
     return one.type, one.contact_id.lower(), one.date, one.currency, one.total, fold(reference)
 
 
+_JOINTS = re.compile(r" / |[,;]")
+"""What people and Xero's own copy-to-bill join several numbers with (design 5)."""
+
+
+def names_order(found: Found, order: str) -> bool:
+    """Whether a supplier's bill says in its number or reference that it is for this purchase order.
+
+    As the whole of it, or as one part: PO7 is not PO77 (design 5).
+    """
+    wanted = fold(order)
+    return bool(wanted) and any(
+        wanted == fold(part) for text in (found.number, found.reference) for part in (text, *_JOINTS.split(text))
+    )
+
+
 def organisation_changed(document: Document, bound: Bound) -> Hold:
     """A posted document is never live in two organisations (design 5)."""
     return Hold(
@@ -131,7 +148,8 @@ def decide(document: Document, found: Sequence[Found], decisions: Decisions, tak
     differences = _differences(document, other)
     if not differences:
         return Adopt(document, other)
-    reason = Reason.ADOPTED_DIFFERS if ours else Reason.NUMBER_CONFLICT
+    # A supplier's bill was looked for by its order: it is for the same goods, and its number is no conflict.
+    reason = Reason.ADOPTED_DIFFERS if ours or document.kind is BILL else Reason.NUMBER_CONFLICT
     return Hold(
         reason,
         document.number,

@@ -53,12 +53,29 @@ class Routing(Section):
 
 SALES_FIELDS = ("invoice_number", "id", "company", "date", "customer_po")
 PURCHASE_FIELDS = ("po_number", "receipt", "vendor_invoice_number")
+BRACKETS = {"(": ")", "[": "]"}
 FIELD = re.compile(r"\{([^{}]*)\}")
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
     """A template with its `{fields}` replaced, each once: braces inside a value stay as they are."""
     return FIELD.sub(lambda found: values[found[1]], template)
+
+
+def filled_where_known(template: str, values: Mapping[str, str]) -> str:
+    """A template of which what is not known drops out, with the separator before it (after it, for the first)."""
+    texts = FIELD.split(template)
+    told, first = texts[0], True
+    for place in range(1, len(texts), 2):
+        value = " ".join(values[texts[place]].split())
+        separator = texts[place - 1] if place > 1 else ""
+        if value:
+            told += ("" if first else separator) + value
+            first = False
+        elif separator[-1:] in BRACKETS:
+            # What was opened before it is closed after it.
+            texts[place + 1] = texts[place + 1].removeprefix(BRACKETS[separator[-1:]])
+    return (told + texts[-1]).strip()
 
 
 def _template(allowed: tuple[str, ...], telling_apart: tuple[str, ...] = ()) -> AfterValidator:

@@ -1,4 +1,4 @@
-"""A sales document as it stands in Xero, field by field, and which of its lines came from which of ours."""
+"""A document as it stands in Xero, field by field, and which of its lines came from which of ours."""
 
 from __future__ import annotations
 
@@ -58,10 +58,11 @@ class PostedLine:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A sales document as Xero has it. Amounts in its own currency; `rate` in its units per one of the base's.
+    """A document as Xero has it. Amounts in its own currency; `rate` in its units per one of the base's.
 
-    `paid` and `credited` of an invoice are what it was settled by; of a credit note what was refunded and what was
-    allocated to invoices.
+    `paid` and `credited` of an invoice or a bill are what it was settled by; of a credit note what was refunded and
+    what was allocated to invoices. People see a bill's `number` as its Reference, and its `reference` not at all, if
+    Xero keeps that (xero.md, 1.1).
     """
 
     xero_id: str

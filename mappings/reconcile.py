@@ -22,6 +22,8 @@ from mappings.xero import DEAD
 NOT_ROUTED = "(not routed)"
 """Stands for the organisation of a record that no cycle has sent anywhere yet."""
 NOT_READ_YET = "not_read_yet"
+LIFECYCLE = "lifecycle"
+"""The finer name of what waits because the signed lifecycle asks for no bill yet."""
 
 
 class Kind(StrEnum):
@@ -94,7 +96,7 @@ class Sourced:
     """A record as ConnectWise has it now. `figure` is None while it is not due to be in Xero.
 
     `open_status` is its billing status while it is not closed; `pending` says that it is new or changed since it was
-    last dealt with, and that the next cycle will read it.
+    last dealt with, and that the next cycle will read it; `asked` is why lifecycle.csv asks for nothing, in a sentence.
     """
 
     connectwise_id: int
@@ -102,6 +104,7 @@ class Sourced:
     figure: Figure | None
     open_status: str = ""
     pending: bool = False
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,8 @@ class Written:
 
     `taken_over`: it was there before, and we never wrote it. `lines` is how many lines Xero answered with. `agreed` is
     what it was to be in Xero: ours (None), but for what stays a person's. `her_tax`: a tax type of hers stands on a
-    line, and net of tax the document is ours.
+    line, and net of tax the document is ours. Of bills: `left_tax`: policy leaves the tax of a line to her, and net of
+    tax it is ConnectWise's; `taken_back`: a person said that Xero is settled after all of it was taken back.
     """
 
     connectwise_id: int
@@ -130,6 +134,8 @@ class Written:
     lines: int = 0
     agreed: Figure | None = None
     her_tax: bool = False
+    left_tax: bool = False
+    taken_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +306,8 @@ def _waits(pair: Pair) -> _Cause | None:
         return _Cause(Kind.WAITING, NOT_READ_YET, f"{words}; the next cycle reads it.")
     if pair.known is not None and pair.known.outcome in WAITS:
         return _Cause(WAITS[pair.known.outcome], pair.known.reason, pair.known.message)
+    if source is not None and source.asked:
+        return _Cause(Kind.WAITING, LIFECYCLE, source.asked)
     return None
 
 
@@ -341,7 +349,18 @@ def _since_written(pair: Pair) -> _Cause:
             Kind.MISSING_IN_CONNECTWISE, "", "ConnectWise does not show it: deleted, or hidden from the API member."
         )
     words = "It differs from what was written, and nothing says that it changed since or why it waits."
-    return _waits(pair) or _Cause(None, "", words)
+    return _waits(pair) or _left_to_people(pair) or _Cause(None, "", words)
+
+
+def _left_to_people(pair: Pair) -> _Cause | None:
+    """What policy or a person's word leaves to people on a bill."""
+    if pair.written is not None and pair.written.taken_back:
+        words = "All of it was taken back in ConnectWise, and a person said that Xero is settled (--take theirs)."
+        return _Cause(Kind.HAND_EDIT, "taken", words)
+    if pair.written is not None and pair.written.left_tax:
+        words = "Policy leaves the tax of its lines to people (draft_gaps); net of tax it agrees."
+        return _Cause(Kind.SKIPPED, "draft_gaps", words)
+    return None
 
 
 def _as_agreed(pair: Pair) -> _Cause:

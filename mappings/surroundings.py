@@ -22,6 +22,7 @@ from mappings.csv_tables import (
     TablesUnusable,
     read_table,
 )
+from mappings.lifecycle import LIFECYCLE, SIGNED_FILE, Lifecycle, Signature, read_lifecycle, read_signatures
 from mappings.links import ConnectWiseSite
 from mappings.namesakes import Namesakes
 from mappings.policy import FILE as POLICY_FILE
@@ -30,13 +31,16 @@ from mappings.rates import RateTable, read_rates
 from mappings.related import Related
 from mappings.xero import Books
 
-FILES = (*(layout.file for layout in LAYOUTS), RATES.file, POLICY_FILE)
+FILES = (*(layout.file for layout in LAYOUTS), RATES.file, POLICY_FILE, LIFECYCLE.file, SIGNED_FILE)
 """All files of the folder that are read; others there are nobody's business."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The client's tables and policy as read at the start of a cycle; `digest` names this very content."""
+    """The client's tables and policy as read at the start of a cycle; `digest` names this very content.
+
+    `lifecycle` may be one that nobody has signed: purchase orders ask mappings/lifecycle.py first.
+    """
 
     organisations: Table
     accounts: Table
@@ -47,6 +51,8 @@ class Tables:
     rates: RateTable
     policy: Policy
     digest: str
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    signatures: tuple[Signature, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,8 @@ def read_tables(files: Mapping[str, bytes]) -> Tables:
     problems: list[TableProblem] = []
     tables: dict[Layout, Table] = {}
     policy = Policy()
+    lifecycle = Lifecycle()
+    signatures: tuple[Signature, ...] = ()
     for layout in LAYOUTS:
         try:
             tables[layout] = read_table(layout, files.get(layout.file))
@@ -97,6 +105,14 @@ def read_tables(files: Mapping[str, bytes]) -> Tables:
         problems.extend(error.problems)
     try:
         policy = read_policy(files.get(POLICY_FILE))
+    except TablesUnusable as error:
+        problems.extend(error.problems)
+    try:
+        lifecycle = read_lifecycle(files.get(LIFECYCLE.file))
+    except TablesUnusable as error:
+        problems.extend(error.problems)
+    try:
+        signatures = read_signatures(files.get(SIGNED_FILE))
     except TablesUnusable as error:
         problems.extend(error.problems)
     if problems:
@@ -115,4 +131,6 @@ def read_tables(files: Mapping[str, bytes]) -> Tables:
         rates=rates,
         policy=policy,
         digest=digest.hexdigest(),
+        lifecycle=lifecycle,
+        signatures=signatures,
     )

@@ -65,15 +65,15 @@ def edited(kind: Kind, reference: str, bound: Bound, last: LastWrite, theirs: Fo
         f"{reference} is posted, and in {bound.organisation} a person changed it since: {told}{more}. Its total is "
         f"{plain(bound.total)} {bound.currency} in ConnectWise and {plain(theirs.total)} {theirs.currency} in Xero.",
         "Make the same change in ConnectWise, or undo it in Xero; or say whose version counts: "
-        f"`tieout sync {kind.family} --reference {reference} --take theirs` leaves Xero as it is, `--take ours` writes "
-        "ConnectWise's version.",
+        f"`tieout sync {kind.asked_as} --reference {reference} --take theirs` leaves Xero as it is, `--take ours` "
+        "writes ConnectWise's version.",
     )
 
 
 def gone_from_xero(kind: Kind, bound: Bound, last: LastWrite, theirs: Found | None) -> Hold:
     """What is to be said of a posted document that a person deleted or voided, or that Xero does not show."""
     how = f"somebody {theirs.status.lower()} it" if theirs is not None else "Xero does not show it any more"
-    command = f"`tieout sync {kind.family} --reference {bound.reference}"
+    command = f"`tieout sync {kind.asked_as} --reference {bound.reference}"
     return Hold(
         Reason.REMOVED_IN_XERO,
         last.answer.number or bound.reference,
@@ -95,7 +95,7 @@ def missing(kind: Kind, reference: str, number: int, bound: Bound, theirs: Found
             f"{bound.organisation} still has {theirs.number or theirs.xero_id} "
             f"({theirs.status}, {plain(theirs.total)} {theirs.currency})"
         )
-    stays = f"If it stays as it is, say so with `tieout sync {kind.family} --reference id:{number} --take theirs`."
+    stays = f"If it stays as it is, say so with `tieout sync {kind.asked_as} --reference id:{number} --take theirs`."
     if not certain:
         return Hold(
             Reason.SOURCE_HIDDEN,
@@ -138,12 +138,15 @@ def may_be_deleted(
     return untouched(last.answer, theirs)
 
 
-def all_at_once(kind: Kind, count: int, known: int, what: str) -> Hold:
-    """The one exception for many records that are missing at once; nothing is done about any of them."""
+def all_at_once(word: str, count: int, known: int, what: str) -> Hold:
+    """The one exception for many records that are missing at once; nothing is done about any of them.
+
+    `word` is what people call one of them, `what` the side that does not show them.
+    """
     return Hold(
         Reason.SOURCE_HIDDEN,
         f"{count} of {known}",
-        f"{what} does not show {count} of {known} posted {kind.word}s any more. That many are hardly deleted at once, "
+        f"{what} does not show {count} of {known} posted {word}s any more. That many are hardly deleted at once, "
         "so nothing was changed and none of them is told by itself.",
         "Look whether the role of the API member, its locations, or the connected organisation was changed, and undo "
         "that. If they were really deleted, see to their documents in Xero; the next sweep looks again.",

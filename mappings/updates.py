@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
-from mappings.kinds import INVOICE
+from mappings.kinds import BILL, INVOICE
 from mappings.merging import LastWrite, Merged, merge, shown
 from mappings.money import ZERO, plain
 from mappings.outcomes import Hold, Reason, XeroList
@@ -17,6 +17,8 @@ from mappings.policy import Decisions
 from mappings.posted import Posted
 from mappings.xero import Document, Found, Line, write_json
 
+EDITABLE = ("DRAFT", "SUBMITTED")
+"""Statuses of a bill that nobody has approved yet."""
 MOST_WORDS = 6
 """So many changes are told in a sentence; the plan lists all."""
 
@@ -114,6 +116,8 @@ def _obstacle(update: Update, decisions: Decisions, lock_date: dt.date | None) -
     """Why an edit is not written, with the correction in words; None: nothing stands against it."""
     document, theirs = update.document, Posted.read(update.theirs)
     told = f"{document.reference} changed in ConnectWise after it was posted: {in_words(update)}."
+    if document.kind is BILL and theirs.status not in EDITABLE:
+        return _approved_bill(update, told)
     if theirs.paid or theirs.credited or theirs.status == "PAID":
         paid, credited = ("is paid", "is credited") if document.kind is INVOICE else ("is refunded", "is allocated")
         done = " and ".join(
@@ -160,6 +164,22 @@ def _obstacle(update: Update, decisions: Decisions, lock_date: dt.date | None) -
             waits_on=(XeroList.ORGANISATION,),
         )
     return None
+
+
+def _approved_bill(update: Update, told: str) -> Hold:
+    """A bill that somebody has approved is never edited: both values, and what to enter for it (design 3, 6)."""
+    document, theirs, old = update.document, update.theirs, update.last.document
+    before, now = dict(old.billed) if old is not None else {}, dict(document.billed)
+    less = any(quantity < before[key] for key, quantity in now.items() if key in before) or before.keys() - now.keys()
+    back = "Some of what it bills was taken back in ConnectWise. " if less else ""
+    return Hold(
+        Reason.RECEIPT_REVERSED if less else Reason.AUTHORISED_IN_XERO,
+        plain(document.total - theirs.total),
+        f"{told} {back}Its bill {theirs.number or document.number} in Xero is {theirs.status.lower()} with "
+        f"{plain(theirs.total)} {theirs.currency}; by ConnectWise it would be {plain(document.total)} "
+        f"{document.currency}. An approved bill is not changed.",
+        _correction(update),
+    )
 
 
 def in_words(update: Update) -> str:
@@ -209,7 +229,7 @@ def _correction(update: Update) -> str:
     if document.currency != theirs.currency:
         what = f"Enter the change from {theirs.currency} to {document.currency} in Xero by hand"
     elif difference:
-        less = "a credit note" if document.kind is INVOICE else "an invoice"
+        less = {INVOICE: "a credit note", BILL: "a supplier credit"}.get(document.kind, "an invoice")
         what = (
             f"Enter a further {document.kind.word} of {plain(difference)} {document.currency} beside {number} in Xero"
             if difference > 0
@@ -222,4 +242,4 @@ def _correction(update: Update) -> str:
 
 
 def _command(document: Document, word: str) -> str:
-    return f"`tieout sync {document.family} --reference {document.reference} {word}`"
+    return f"`tieout sync {document.kind.asked_as} --reference {document.reference} {word}`"

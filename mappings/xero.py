@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import simplejson
@@ -96,7 +97,7 @@ class TaxRate:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item of the price list; `sold` and `purchased` say where it may stand, the codes are its own accounts."""
+    """One item of the price list; `sold` and `purchased` say where it may stand, accounts and tax types are its own."""
 
     code: str
     name: str
@@ -104,6 +105,8 @@ class Item:
     purchased: bool
     sales_account: str = ""
     purchases_account: str = ""
+    sales_tax_type: str = ""
+    purchases_tax_type: str = ""
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Item:
@@ -116,6 +119,8 @@ class Item:
             bool(given.get("IsPurchased", True)),
             sales.get("AccountCode") or "",
             given.get("InventoryAssetAccountCode") or purchases.get("AccountCode") or "",
+            sales.get("TaxType") or "",
+            purchases.get("TaxType") or "",
         )
 
 
@@ -319,6 +324,7 @@ class Line:
 
     `key` names the row it came from (`time:9001`) and never leaves us. `amount` and `tax` are what Xero will
     compute; `tax_amount` is sent only where cents have to be placed. A line with a description alone has no account.
+    Without a `tax_type` the line takes the one that Xero has for its item or account (xero.md, 7.1).
     """
 
     key: str
@@ -344,6 +350,8 @@ class Line:
             "AccountCode": self.account_code,
             "TaxType": self.tax_type,
         }
+        if not self.tax_type:
+            del body["TaxType"]
         if self.item_code:
             body["ItemCode"] = self.item_code
         if self.tax_amount is not None:
@@ -353,12 +361,14 @@ class Line:
         return body
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
-    """A sales document on its way to Xero: who, what, when, in which organisation.
+    """A document on its way to Xero: who, what, when, in which organisation.
 
     `company_id` is the ConnectWise company whose contact was found by rule, to be remembered (0: contacts.csv named
-    it). With `new_contact` there is no `contact_id` yet, and nothing can be sent.
+    it). `receipt`, `billed` and `source` are of a bill: the receipt that it is for, how much of which line of the order
+    it holds, and a digest of what ConnectWise said of that. With `new_contact` there is no `contact_id` yet, and
+    nothing can be sent.
     """
 
     family: str
@@ -380,6 +390,9 @@ class Document:
     lines: tuple[Line, ...]
     rows_used: tuple[str, ...] = ()
     company_id: int = 0
+    receipt: str = ""
+    billed: tuple[tuple[str, Decimal], ...] = ()
+    source: str = ""
     new_contact: NewContact | None = None
 
     @property
@@ -437,13 +450,17 @@ class Document:
         del body["Status"]
         return write_json(body)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A digest of the mapped document; equal fingerprints mean that there is nothing to write."""
         return hashlib.blake2b(self.content.encode(), digest_size=16).hexdigest()
 
     def to_text(self) -> str:
         """The whole document as text, digit for digit, to be kept with the request that carries it."""
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         given = {name: getattr(self, name) for name in DOCUMENT_FIELDS}
         given |= {name: given[name].isoformat() for name in ("date", "due_date")}
         return write_json(given | {"lines": [[getattr(line, name) for name in LINE_FIELDS] for line in self.lines]})
@@ -462,6 +479,7 @@ class Document:
                 "due_date": dt.date.fromisoformat(given["due_date"]),
                 "rows_used": tuple(given["rows_used"]),
                 "lines": lines,
+                "billed": tuple((key, quantity) for key, quantity in given.get("billed", ())),
             }
         )
 

@@ -18,7 +18,8 @@ from blocks.audit.runs import Result, Standing
 from blocks.doors import Doors
 from blocks.failures import LimitReached, Unreachable
 from mappings.allocations import Allocating
-from mappings.connectwise import Invoice, SourceInvoice
+from mappings.billing import bill_value
+from mappings.connectwise import Invoice, SourceBill, SourceInvoice
 from mappings.kinds import KINDS, Kind
 from mappings.links import xero_link
 from mappings.money import plain
@@ -37,6 +38,11 @@ Mode = Literal["write", "plan"]
 class SuccessCache(Protocol):
     """Remembers successes under a key, for a retry of the same run; the audit is the guard, this is convenience."""
 
+    @property
+    def full(self) -> bool:
+        """True when nothing more is kept of this run."""
+        ...
+
     def keep(self, key: str, value: dict[str, str], /) -> None:
         """Remember a success."""
         ...
@@ -44,6 +50,8 @@ class SuccessCache(Protocol):
 
 class NoCache:
     """A cache that forgets: everything must work with it."""
+
+    full = True
 
     def keep(self, _key: str, _value: dict[str, str], /) -> None:
         """Forget."""
@@ -58,7 +66,7 @@ class Entry:
     raw: dict[str, Any]
     header: Invoice | None = None
     seen: str = ""
-    source: SourceInvoice | None = None
+    source: SourceInvoice | SourceBill | None = None
 
     @classmethod
     def known(cls, standing: Standing) -> Entry:
@@ -194,10 +202,13 @@ class Cycle:
     ) -> Result:
         """The outcome of a record with everything that people and later cycles need of it."""
         header = entry.header
+        bill = entry.source if isinstance(entry.source, SourceBill) else None
         organisation = document.organisation if document else organisation
         amount, currency = "", ""
         if document is not None:
             amount, currency = plain(document.total), document.currency
+        elif bill is not None:
+            amount, currency = plain(bill_value(bill)), bill.header.currency.currency_code
         elif header is not None:
             amount, currency = plain(header.total), header.currency.currency_code
         return Result(
@@ -215,13 +226,14 @@ class Cycle:
             xero_id=xero_id,
             connectwise_url=self.doors.site.link(self.family, entry.connectwise_id),
             xero_url=self.xero_url(organisation, xero_id) if xero_id else "",
-            rows_used=document.rows_used if document else (),
+            rows_used=document.rows_used if document else bill.cited if bill else (),
             waits_on=[name.value for name in hold.waits_on] if hold else (),
             seen=entry.seen,
             body=body,
             copy=entry.copy if outcome in WAITING else "",
             tried_at=tried_at,
             location=header.at_location if header is not None else None,
+            part=document.receipt if document else bill.receipt if bill else "",
         )
 
     def hold(self, entry: Entry, hold: Hold, document: Document | None = None, organisation: str = "") -> Result:

@@ -15,19 +15,15 @@ from pydantic import ValidationError
 from blocks.audit.runs import Result
 from blocks.connectwise.client import Page, Pages
 from mappings.connectwise import Invoice, SourceInvoice, describe, read_json, seen_digest
-from mappings.credit_notes import to_xero_credit_note
-from mappings.invoices import to_xero_invoice
 from mappings.outcomes import Hold, Reason
 from mappings.plans import Create
+from mappings.sources import SOURCES
 from mappings.surroundings import Surroundings
 from mappings.updates import Update
 from mappings.xero import Document
 from tasks import posting, updates
 from tasks.cycle import Cycle, Entry
 from tasks.policies import RETRIES, RETRY_DELAYS, batch_name, map_key, worth_a_retry
-
-TO_XERO = {"invoices": to_xero_invoice, "credit_notes": to_xero_credit_note}
-"""The mapping of each family."""
 
 
 class Reading:
@@ -127,7 +123,7 @@ def extract_lines(batch: Detailing) -> list[Entry | tuple[Entry, Hold]]:
 )
 def map_invoices(batch: MapBatch) -> list[Document | Hold]:
     """The Xero document of each record, or why there is none yet."""
-    to_xero = TO_XERO[batch.family]
+    to_xero = SOURCES[batch.family].to_xero
     return [to_xero(entry.source, batch.surroundings) for entry in batch.entries if entry.source is not None]
 
 
@@ -172,7 +168,7 @@ def header_of(raw: dict[str, Any]) -> Entry | tuple[Entry, Hold]:
     except ValidationError as error:
         # Without an id it still needs one of its own to be told apart by: a negative one, ConnectWise has none.
         own = connectwise_id or -zlib.crc32(simplejson.dumps(raw, use_decimal=True, sort_keys=True).encode())
-        return Entry(own, number, {"header": raw}), _unreadable(number, error)
+        return Entry(own, number, {"header": raw}), unreadable("invoice", number, error)
     return Entry(header.id, header.invoice_number, {"header": raw}, header, seen_digest(header))
 
 
@@ -199,17 +195,19 @@ def whole_of(entry: Entry, **rows: list[dict[str, Any]]) -> Entry | tuple[Entry,
     try:
         source = SourceInvoice.model_validate({"header": entry.header, **rows})
     except ValidationError as error:
-        return whole, _unreadable(entry.reference, error)
+        return whole, unreadable("invoice", entry.reference, error)
     return Entry(entry.connectwise_id, entry.reference, raw, entry.header, entry.seen, source)
 
 
-def _unreadable(number: str, error: ValidationError) -> Hold:
+def unreadable(record: str, number: str, error: ValidationError) -> Hold:
+    """Why a record cannot be read: the first field that is not as ConnectWise says it is, and what it says."""
     first = error.errors(include_url=False)[0]
     field = "/".join(str(part) for part in first["loc"])
     given = str(first.get("input"))[:60]
     return Hold(
         Reason.UNREADABLE_RECORD,
         field,
-        f"Invoice {number or '(without a number)'}: {field} cannot be read ({first['msg']}; it says {given!r}).",
-        f"Correct {field} of the invoice in ConnectWise.",
+        f"{record.capitalize()} {number or '(without a number)'}: {field} cannot be read ({first['msg']}; it says "
+        f"{given!r}).",
+        f"Correct {field} of the {record} in ConnectWise.",
     )

@@ -16,16 +16,17 @@ from blocks.audit import lists as kept_lists
 from blocks.doors import Doors
 from mappings.connectwise import (
     Agreement,
+    BillingTerm,
     CatalogItem,
     Company,
     ConnectWiseRecord,
     Department,
     Location,
+    PurchaseOrderStatus,
     SalesOrder,
-    SourceInvoice,
     TaxCode,
 )
-from mappings.namesakes import Names, Namesakes, names_of, namesakes_in
+from mappings.namesakes import Names, Namesakes, namesakes_in
 from mappings.outcomes import XeroList
 from mappings.related import Related, Wanted
 from mappings.surroundings import Tables
@@ -57,6 +58,7 @@ RELATED: dict[str, Any] = {
     "departments": Department,
 }
 """The lists of records that invoices point to, by their names in Wanted and Related."""
+Whole = TypeVar("Whole", PurchaseOrderStatus, BillingTerm)
 Kept = TypeVar("Kept", Company, CatalogItem, Agreement, SalesOrder, Location, Department)
 
 
@@ -76,6 +78,8 @@ class Lists:
         self._books: dict[str, Books] = {}
         self._tax_codes: dict[int, TaxCode] | None = None
         self._by_ids: dict[type[ConnectWiseRecord], dict[int, Any]] = {}
+        self._wholes: dict[str, dict[int, Any]] = {}
+        self._read_now: set[str] = set()
         self._names: Names | None = None
         self._namesakes: Namesakes = {}
         self._searched: set[tuple[str, str]] = set()
@@ -173,6 +177,27 @@ class Lists:
             self._tax_codes = {code.id: code for code in codes}
         return self._tax_codes
 
+    def purchase_order_statuses(self, needed: Iterable[int]) -> Mapping[int, PurchaseOrderStatus]:
+        """The statuses of purchase orders by id, read once a day, and at once where one of these is not known."""
+        return self._whole("purchase_order_statuses", PurchaseOrderStatus, needed)
+
+    def billing_terms(self, needed: Iterable[int]) -> Mapping[int, BillingTerm]:
+        """ConnectWise's billing terms by id, read once a day, and at once where one of these is not known."""
+        return self._whole("billing_terms", BillingTerm, needed)
+
+    def _whole(self, name: str, record: type[Whole], needed: Iterable[int]) -> Mapping[int, Whole]:
+        known = kept_lists.kept(self._doors.audit, CONNECTWISE, name)
+        found: dict[int, Whole] = self._wholes.get(name, {})
+        if not found and known is not None and not self._is_old(known.read_at):
+            found = {each.id: each for each in map(record.model_validate, json.loads(known.text))}
+        if name not in self._read_now and (not found or not set(needed) <= found.keys()):
+            text = _dump(getattr(self._doors.connectwise, name)())
+            self._keep(CONNECTWISE, name, text, self._doors.clock())
+            self._read_now.add(name)
+            found = {each.id: each for each in map(record.model_validate, json.loads(text))}
+        self._wholes[name] = found
+        return found
+
     def related(self, wanted: Wanted) -> Related:
         """The records of ConnectWise that invoices point to, and which of them are not there."""
         found: dict[str, dict[int, Any]] = {
@@ -183,15 +208,15 @@ class Lists:
         )
         return Related(tax_codes=self.tax_codes() if wanted.tax_codes else {}, gone=gone, **found)
 
-    def namesakes(self, sources: Iterable[SourceInvoice]) -> Namesakes:
-        """Which texts mean several records of ConnectWise, by all that was ever seen, these invoices included."""
+    def namesakes(self, names: Names) -> Namesakes:
+        """Which texts mean several records of ConnectWise, by all that was ever seen, these names included."""
         if self._names is None:
             known = kept_lists.kept(self._doors.audit, CONNECTWISE, "names")
             read = json.loads(known.text) if known else {}
             self._names = {kind: {int(n): tuple(texts) for n, texts in ids.items()} for kind, ids in read.items()}
             self._namesakes = namesakes_in(self._names)
         changed = False
-        for kind, records in names_of(sources).items():
+        for kind, records in names.items():
             here = self._names.setdefault(kind, {})
             if not records.items() <= here.items():
                 here |= records

@@ -1,4 +1,7 @@
-"""The exception mail: what a cycle left to tell people, rendered and sent, one mail for each organisation."""
+"""The exception mail: what a cycle left to tell people, rendered and sent, one mail for each organisation.
+
+And a report that somebody has to act on: one mail each time it is made.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,13 @@ from blocks.audit.database import AuditUnusable, LeaseLost
 from blocks.audit.leases import HeldLease, LeaseTaken, hold
 from blocks.mail import ExceptionMail, MailNotSent, MailServerSilent
 from mappings.notices import Notice, notices
+from mappings.reports import MONEY, Report
 from tasks.cycle import Cycle
 
 MOST = 20
 """Causes that a mail tells of, references under each, and references that are resolved; the rest is counted."""
+MOST_ROWS = 100
+"""Rows of a report that its mail shows, and cures below them; the command has all."""
 
 
 class Mailing:
@@ -86,6 +92,43 @@ def rendered(notice: Notice, repeat_days: int, run_url: str) -> tuple[str, str]:
     return (
         templates.get_template("exceptions.txt.j2").render(given).lstrip("\n"),
         templates.get_template("exceptions.html.j2").render(given).lstrip("\n"),
+    )
+
+
+class ReportMailing:
+    """A report with rows that is to be mailed. (A plain class: Prefect does not look inside.)
+
+    `run_url` is the flow run's page in the Prefect UI, '' where there is none.
+    """
+
+    def __init__(self, report: Report, mail: ExceptionMail, run_url: str) -> None:
+        self.report = report
+        self.mail = mail
+        self.run_url = run_url
+
+
+@task(task_run_name="mail report", cache_policy=NO_CACHE, persist_result=False)
+def mail_report(batch: ReportMailing) -> list[str]:
+    """Mail a report. A sentence for each thing that went wrong."""
+    given, mail = batch.report, batch.mail
+    count = len(given.rows)
+    subject = f"tieout: {given.name.replace('-', ' ')}, {count} row{'' if count == 1 else 's'}"
+    try:
+        refused = mail.send(mail.message(subject, *rendered_report(given, batch.run_url)))
+    except MailNotSent as error:
+        return [
+            f"The mail {subject!r} was not sent: {error}. Correct [mail] and run `tieout setup`, then run it again."
+        ]
+    return [f"The mail {subject!r} did not reach everybody: {each}." for each in refused]
+
+
+def rendered_report(report: Report, run_url: str) -> tuple[str, str]:
+    """The mail of a report as plain text and as HTML."""
+    given = {"report": report, "money": MONEY, "run_url": run_url, "most": MOST_ROWS}
+    templates = _templates()
+    return (
+        templates.get_template("report.txt.j2").render(given).lstrip("\n"),
+        templates.get_template("report.html.j2").render(given).lstrip("\n"),
     )
 
 

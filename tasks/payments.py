@@ -458,6 +458,8 @@ def _settle(cycle: Cycle, request: Request, ids: Sequence[int], how: str) -> Non
 
 
 def _remember(cycle: Cycle, written: Sequence[Write]) -> None:
+    if cycle.cache.full:
+        return
     for each in written:
         assert isinstance(each, Pay)
         body = simplejson.dumps(each.body(), use_decimal=True).encode()

@@ -28,6 +28,8 @@ RETRY_DELAYS: list[float] = [2, 10]
 PACKAGE = version("tieout")
 RESULTS_LAST = timedelta(days=7)
 """How long cached results are kept: they serve a retry of a run, and nobody retries a run of last week."""
+MOST_KEPT = 100
+"""Of so many successes a run keeps each under its own key, as each is mapped by itself up to so many."""
 
 
 def worth_a_retry(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
@@ -81,6 +83,12 @@ class ResultCache:
     def __init__(self, store: ResultStore) -> None:
         self._store = store
         self._example: Any = None
+        self._kept = 0
+
+    @property
+    def full(self) -> bool:
+        """True when a run is so large that no more is kept of it: each success is a file (docs/decisions/0007)."""
+        return self._kept >= MOST_KEPT
 
     @classmethod
     def of_this_run(cls) -> ResultCache:
@@ -99,6 +107,7 @@ class ResultCache:
         Writing through the store costs a millisecond a record, most of it spent on finding out eight times where the
         folder is. For local files it is found once, and the record that Prefect itself would write goes there.
         """
+        self._kept += 1
         if not isinstance(self._store.result_storage, LocalFileSystem):
             self._store.write(value, key=key)
             return

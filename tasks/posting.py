@@ -11,12 +11,14 @@ Every family that creates documents comes through here.
 | an answer that cannot be told apart | looked up; what is not there goes out alone |
 | a definite no to all of it | split in halves until the one that is meant stands alone |
 | no answer, or an unclear one | looked up; what is not there goes out once more under a new key, then in halves |
+| the same, of bills, whose numbers need not be unique | looked up; as long as nothing is there, the same bytes again |
 | a limit, or nobody answers the look-up either | stay unsettled, deferred; the next cycle begins with them |
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,11 +31,12 @@ from blocks.audit.runs import Result, Standing
 from blocks.failures import LimitReached, Unreachable
 from blocks.xero.client import KEY_LASTS, BatchRefused, Element, FateUnknown
 from mappings import checks
-from mappings.kinds import Kind
+from mappings.kinds import BILL, Kind
+from mappings.links import order_of
 from mappings.merging import LastWrite
 from mappings.money import plain
 from mappings.outcomes import WAITING, Hold, Outcome, Reason
-from mappings.plans import Adopt, Bound, Create, Take, decide, is_ours, likeness
+from mappings.plans import Adopt, Bound, Create, Take, decide, is_ours, likeness, names_order
 from mappings.sweeping import edited
 from mappings.xero import Document, Found, fold, write_json
 from tasks.cycle import Cycle, Entry
@@ -48,6 +51,8 @@ ROUNDS = 8
 """How often one record is sent in one cycle, looked up each time: enough to halve a batch down to the one document
 that Xero stumbles over.
 """
+SENDS = 3
+"""How often a call is tried again where Xero would take its documents twice; it is asked for them in between."""
 OUTAGE = 4
 """So many writes in a row without a clear answer are no single document's fault."""
 
@@ -169,7 +174,7 @@ def sent(cycle: Cycle, request: StoredRequest[Any], *, repeats: bool = True) -> 
 def _send(cycle: Cycle, request: Request, rounds: int) -> _Settled:
     """Send a stored request and take in its answer, whatever it is: the table at the head of this file."""
     try:
-        elements = sent(cycle, request)
+        elements = sent(cycle, request, repeats=cycle.kind.unique)
     except BatchRefused as refused:
         return _refused(cycle, request, refused.words, rounds)
     except FateUnknown as unknown:
@@ -198,7 +203,7 @@ def _answered(cycle: Cycle, request: Request, elements: Sequence[Element], round
         (unclear, "an answer could not be told apart"),
     ):
         if rows:
-            more = _looked_up(cycle, request, rows, rounds, why, taken)
+            more = _looked_up(cycle, request, rows, rounds, why, taken, answered=True)
             settled.results += more.results
             # Alone, Xero's words can only mean one record.
             settled.again += [_Batch([document], batch.rounds) for batch in more.again for document in batch.documents]
@@ -253,11 +258,12 @@ def _looked_up(
     rounds: int,
     why: str,
     taken: Mapping[int, str] | None = None,
+    answered: bool = False,
 ) -> _Settled:
     """Look the records of these rows up, and settle them by what is there.
 
     `taken`: those that Xero refused because of their number, with its words; they were not written. The fate of the
-    others is unknown, so a document with our link is the one that we wrote.
+    others is unknown, so a document with our link is the one that we wrote. `answered`: Xero is done with the call.
     """
     documents = [row.document for row in rows]
     there: dict[int, InXero] = {}
@@ -297,11 +303,27 @@ def _looked_up(
     results += rejected(cycle, refused)
     ids = [result.connectwise_id for result in results]
     _commit(cycle, request, bindings, results, ids, "looked up", taken_over)
+    if absent and not answered and not cycle.kind.unique and cycle.now() - request.stored_at < KEY_LASTS:
+        return _on_its_way(cycle, request, absent, results, rounds, why)
     results += _sent_anew(cycle, request, absent, "looked up, not there")
     if rounds == 0 or len(absent) < 2:
         # The first time it may have been anything; a single document that fails again is put off.
         return _Settled(results, [_Batch(absent, 1 if rounds == 0 else ROUNDS)] if absent else [])
     return _Settled(results, _halves(absent, rounds + 1))
+
+
+def _on_its_way(
+    cycle: Cycle, request: Request, absent: list[Document], results: list[Result], rounds: int, why: str
+) -> _Settled:
+    """Documents that Xero would take twice, and that may still arrive: nothing stops a second one of a bill.
+
+    As long as the key is good, only the same bytes go out under it, and only while none of them is there: a key that
+    Xero has lost doubles nothing. After that all is decided anew.
+    """
+    whole = len(json.loads(request.body)[cycle.kind.collection]) == len(absent)
+    if whole and rounds < SENDS:
+        return _send(cycle, request, rounds + 1)
+    return _Settled(results + deferred(cycle, absent, Hold(Reason.UNSETTLED, why)))
 
 
 def _halves(documents: Sequence[Document], rounds: int) -> list[_Batch]:
@@ -345,6 +367,8 @@ def look(
     `by_link`: what is not there is also looked for by our link (or, of a kind without one, by its content), among all
     documents since its date. Raises LimitReached, Unreachable.
     """
+    if cycle.kind is BILL:
+        return _look_among_bills(cycle, documents)
     tenant_id, xero = documents[0].tenant_id, cycle.doors.xero
     seen = {number: list(found) for number, found in (known or {}).items()}
     numbers = [document.number for document in documents]
@@ -373,6 +397,37 @@ def look(
         for found in candidates.values():
             owner = bound.get(found.xero_id) or cycle.doors.site.record_of(found.url)
             (own if owner in (None, record) else others).append(found)
+        there[document.connectwise_id] = InXero(own, others)
+    return there
+
+
+def _look_among_bills(cycle: Cycle, documents: Sequence[Document]) -> dict[int, InXero]:
+    """Look for bills among all live bills of their suppliers: their numbers need not be unique (design 5).
+
+    Other bills of the same order, which our records know, are neither ours nor in the way.
+    """
+    tenant_id = documents[0].tenant_id
+    there = {document.connectwise_id: InXero([]) for document in documents}
+    asked = sorted({document.contact_id for document in documents if document.contact_id})
+    fresh = [found for page in cycle.doors.xero.bills_of(tenant_id, asked) for found in page] if asked else []
+    bound = requests.owners(cycle.doors.audit, tenant_id, [found.xero_id for found in fresh])
+    for document in documents:
+        record = (document.family, document.connectwise_id)
+        own: list[Found] = []
+        others: list[Found] = []
+        for found in fresh:
+            owner = bound.get(found.xero_id) or cycle.doors.site.record_of(found.url)
+            if owner == record:
+                own.append(found)
+            elif (
+                found.live
+                and found.contact_id.lower() == document.contact_id.lower()
+                and names_order(found, document.reference)
+            ):
+                if owner is None:
+                    own.append(found)
+                elif order_of(owner[1]) != order_of(document.connectwise_id):
+                    others.append(found)
         there[document.connectwise_id] = InXero(own, others)
     return there
 
@@ -532,7 +587,7 @@ def settle_earlier(cycle: Cycle) -> list[Result]:
             continue
         if request.method == "POST":
             results += _sent_anew(cycle, request, [row.document for row in request.rows], "to be compared")
-        elif cycle.now() - request.stored_at < KEY_LASTS:
+        elif cycle.kind.unique and cycle.now() - request.stored_at < KEY_LASTS:
             results += _send(cycle, request, 0).results
         else:
             results += _looked_up(cycle, request, request.rows, 0, "an earlier cycle got no answer").results
@@ -640,6 +695,8 @@ def _record(cycle: Cycle, results: list[Result]) -> list[Result]:
 
 
 def _remember(cycle: Cycle, posted: Sequence[Result], creates: Sequence[Create]) -> None:
+    if cycle.cache.full:
+        return
     by_id = {each.document.connectwise_id: each for each in creates}
     for result in posted:
         each = by_id.get(result.connectwise_id)

@@ -94,7 +94,7 @@ def artifact_key(installation: str, family: str) -> str:
 def outcome_row(row: Mapping[str, Any]) -> dict[str, str | None]:
     """One outcome as a row of the UI's table; links are markdown, money is text."""
     return {
-        "reference": row["reference"],
+        "reference": _reference(row),
         "organisation": row["organisation"] or None,
         "outcome": row["outcome"],
         "reason": row["reason"] or None,
@@ -103,8 +103,19 @@ def outcome_row(row: Mapping[str, Any]) -> dict[str, str | None]:
         "ConnectWise": f"[open]({row['connectwise_url']})" if row["connectwise_url"] else None,
         "Xero": f"[open]({row['xero_url']})" if row["xero_url"] else None,
         # Last, because it is long and the table scrolls sideways.
-        "what": row["message"] or None,
+        "what": " · ".join(text for text in (row["message"], *_decided_by(row)) if text) or None,
     }
+
+
+def _reference(row: Mapping[str, Any]) -> str:
+    """The number of a record; of one of several bills of an order with the receipt that it is for."""
+    part = row.get("part") or ""
+    return f"{row['reference']} / {part}" if part else str(row["reference"])
+
+
+def _decided_by(row: Mapping[str, Any]) -> list[str]:
+    """The rows of the signed lifecycle that fired, and its hash: finance wants to see them with each bill."""
+    return [text for text in (row.get("rows_used") or "").splitlines() if text.startswith("lifecycle.csv")]
 
 
 def linked_outcomes(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -124,7 +135,7 @@ def linked_outcomes(rows: Sequence[Mapping[str, Any]]) -> str:
             f"[{name}](<{row[column]}>)" if row[column] else ""
             for name, column in (("ConnectWise", "connectwise_url"), ("Xero", "xero_url"))
         ]
-        texts = [escaped(str(row[name])) for name in ("reference", "organisation", "outcome")]
+        texts = [escaped(text) for text in (_reference(row), row["organisation"], row["outcome"])]
         cells = [*texts, f"{row['amount']} {row['currency']}".strip(), *links]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

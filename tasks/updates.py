@@ -284,6 +284,8 @@ def _settle(cycle: Cycle, request: Request, updates: Sequence[Update], how: str)
 
 def _remember(cycle: Cycle, results: Sequence[Result], updates: Sequence[Update]) -> None:
     """Cache each success under its own key."""
+    if cycle.cache.full:
+        return
     by_id = {each.document.connectwise_id: each for each in updates}
     for result in results:
         each = by_id.get(result.connectwise_id)

@@ -31,6 +31,7 @@ from deployments.sandbox.connectwise import SimulatedConnectWise
 from deployments.sandbox.wire import ConnectionCut, Fault, Faulty, Request, Response
 from deployments.sandbox.xero import Limits, Organisation, SimulatedXero
 from flows.family import Summary, SyncForm, run_family
+from mappings.lifecycle import PRESETS, Role, Signature, read_lifecycle, signed_text
 from tasks.calls import Calls, PlainCalls
 from tasks.cycle import SuccessCache
 
@@ -180,6 +181,61 @@ class World:
         )
         self.write("policy.toml", "start_date = 2026-01-01\n")
         return self
+
+    def ready_to_buy(self, preset: str = "goods_receipt") -> World:
+        """The smallest world that buys: a vendor on both sides, a product, tables for purchases, a signed lifecycle."""
+        self.ready()
+        self.family = "purchase_orders"
+        self.add_vendor("NETGEAR", "Netgear Distribution", "V-77")
+        self.connectwise.add_catalog_item("SWITCH", cost=Decimal(100))
+        self.connectwise.add_catalog_item("CABLE", cost=Decimal("2.50"))
+        for kind in ("product", "freight"):
+            self.paste("accounts.csv", f",purchases,{kind},,,300,")
+        self.paste("taxes.csv", ",purchases,,yes,INPUT")
+        self.paste("taxes.csv", ",purchases,,no,EXEMPTEXPENSES")
+        self.policy('[families]\npurchase_orders = "on"')
+        self.sign(PRESETS[preset])
+        return self
+
+    def sign(self, lifecycle: str) -> None:
+        """Write a lifecycle and have both sign it."""
+        self.write("lifecycle.csv", lifecycle)
+        digest = read_lifecycle(lifecycle.encode()).digest
+        signed = [
+            Signature(Role.OPERATOR, "Olive Operator", date(2026, 1, 1), digest),
+            Signature(Role.FINANCE_LEAD, "Finn Finance", date(2026, 1, 1), digest),
+        ]
+        self.write("lifecycle.signed.toml", signed_text(signed))
+
+    def add_vendor(self, identifier: str, name: str, vendor_identifier: str) -> None:
+        """A company that sells, and is a contact in every organisation of Xero."""
+        self.connectwise.add_company(identifier, name, vendor_identifier=vendor_identifier)
+        for organisation in self.xero.organisations.values():
+            organisation.add_contact(name, account_number=vendor_identifier)
+
+    def add_order(self, number: str, *lines: tuple[str, str, str], **fields: Any) -> int:
+        """An open purchase order; each line is a product, how many, and what one costs."""
+        given: dict[str, Any] = {
+            "poNumber": number,
+            "vendorCompany": "NETGEAR",
+            "location": "Sydney",
+            "poDate": self.clock().date(),
+            "taxCode": "GST",
+            "lines": [
+                {"product": product, "quantity": Decimal(quantity), "unitCost": Decimal(cost), "description": product}
+                for product, quantity, cost in lines or (("SWITCH", "10", "100"),)
+            ],
+        }
+        return self.connectwise.add_purchase_order(**given | fields)
+
+    def order_lines(self, order: int) -> list[int]:
+        """The ids of an order's lines."""
+        return sorted(line["id"] for line in self.connectwise.rows("purchase_order_line", order))
+
+    def bills(self, organisation: str = "") -> list[dict[str, Any]]:
+        """The live bills of an organisation (the first one), oldest first."""
+        books = self.xero.organisations[self.tenants[organisation]] if organisation else self.books
+        return books.bills()
 
     def ready_twice(self) -> World:
         """The smallest world with two organisations: what is done in Perth goes to Perth."""

@@ -267,7 +267,9 @@ def bind_in(
             "tenant_id": document.tenant_id, "organisation": document.organisation, "xero_id": found.xero_id,
             "reference": document.reference, "fingerprint": document.fingerprint if ours else "",
             "writes": 0 if adopted else 1,
-            "total": format(document.total, "f"), "currency": document.currency, "date": document.date,
+            # Of what a person let stand as it is, hers is the total that Xero is expected to have.
+            "total": format(found.total if adopted and ours else document.total, "f"),
+            "currency": document.currency, "date": document.date,
             "adopted": adopted, "lines": json.dumps(line_ids(document, found)), "base": pack(found.text),
             "written": pack(document.to_text()) if ours else None, "bound_at": now,
         }

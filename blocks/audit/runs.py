@@ -13,7 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.tables import EXCEPTIONS, OUTCOMES, RECORDS, RUNS
-from mappings.kinds import FAMILY_SHOWN, kept_as
+from mappings.kinds import BILL, FAMILY_SHOWN, kept_as
+from mappings.links import BILLS_PER_ORDER, bill_key, record_shown
 from mappings.outcomes import EXPLANATIONS, MISSING, SAID_OF_POSTED, WAITING, Outcome, Reason
 
 CHUNK = 400
@@ -195,9 +196,9 @@ def _keep_exceptions(connection: Connection, run_id: str, results: Sequence[Resu
                 EXCEPTIONS.c.connectwise_id.in_(ids[start : start + CHUNK]),
             )
         ):
-            open_now[(row.connectwise_id, row.part)] = row
+            open_now[(row.connectwise_id, _part(results[0].family, row.part))] = row
     for r in results:
-        known = open_now.get((r.connectwise_id, r.part))
+        known = open_now.get((r.connectwise_id, _part(r.family, r.part)))
         reason = r.reason.value if r.reason else ""
         values = {
             "organisation": r.organisation, "reference": r.reference, "value": r.value, "amount": r.amount,
@@ -217,6 +218,11 @@ def _keep_exceptions(connection: Connection, run_id: str, results: Sequence[Resu
                     reason=reason, since=now, first_run=run_id, **values,
                 )
             )  # fmt: skip
+
+
+def _part(family: str, part: str) -> str:
+    """Which exceptions of one record are apart: a bill has one, whatever its receipt is called by now."""
+    return "" if family == BILL.family else part
 
 
 def standings(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Standing]:
@@ -280,7 +286,11 @@ def _is_record(table: Table, reference: str) -> ColumnElement[bool]:
     """A record by its number, or by `id:N`."""
     text = reference.strip()
     by_id = text[3:].strip() if text.lower().startswith("id:") else ""
-    return table.c.connectwise_id == int(by_id) if by_id.isdigit() else table.c.reference == text
+    if not by_id.isdigit():
+        return table.c.reference == text
+    number, is_bill = int(by_id), table.c.family == BILL.family
+    of_order = table.c.connectwise_id.between(bill_key(number, 1), bill_key(number, BILLS_PER_ORDER - 1))
+    return ((table.c.connectwise_id == number) & ~is_bill) | (of_order & is_bill)
 
 
 def count_waiting(audit: Audit, family: str, reason: Reason, value: str) -> int:
@@ -347,7 +357,7 @@ def open_exceptions(audit: Audit, families: Sequence[str] = ()) -> list[dict[str
             "family": FAMILY_SHOWN.get(row.family, row.family),
             "organisation": row.organisation,
             "reference": row.reference,
-            "connectwise_id": row.connectwise_id or None,
+            "connectwise_id": record_shown(row.family, row.connectwise_id) or None,
             # Of many records at once the part says which organisation, and there is one exception for all.
             "receipt": row.part if row.connectwise_id else "",
             "payment_id": row.payment_id,
@@ -400,7 +410,7 @@ def history(audit: Audit, reference: str) -> list[dict[str, Any]]:
                 "family": row.family,
                 "organisation": row.organisation,
                 "reference": row.reference,
-                "connectwise_id": row.connectwise_id,
+                "connectwise_id": record_shown(row.family, row.connectwise_id),
                 "outcome": row.outcome,
                 "reason": row.reason,
                 "message": row.message,

@@ -359,6 +359,36 @@ class FoundDocument(SQLModel, table=True):
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
+class PurchaseOrderRow(SQLModel, table=True):
+    """How a purchase order stood when it was last read and dealt with; what the reports are made of.
+
+    `seen` is the digest of its header, `content` that of header and lines, `lifecycle` that of the signed table it was
+    dealt with by. Values are text, in the order's currency, before tax and freight. `received_on` is the last day on
+    which anything was received.
+    """
+
+    __tablename__ = "purchase_orders"
+
+    connectwise_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    reference: str = Field(index=True)
+    ordered_on: date | None = None
+    vendor_id: int = 0
+    vendor_identifier: str = ""
+    vendor: str = ""
+    currency: str = ""
+    state: str
+    is_open: bool = Field(index=True)
+    ordered_value: str
+    received_value: str
+    received_on: date | None = None
+    vendor_invoice_number: str = ""
+    location_id: int = 0
+    seen: str
+    content: str
+    lifecycle: str
+    read_at: datetime = Field(sa_column=_time())
+
+
 def _table(model: type[SQLModel]) -> Table:
     """The plain table of a model: statements over it are typed, and cost nothing for thousands of rows."""
     table: Table = model.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
@@ -381,3 +411,4 @@ API_CALLS = _table(ApiCall)
 API_PAUSES = _table(ApiPause)
 KEPT_LISTS = _table(KeptList)
 FOUND_DOCUMENTS = _table(FoundDocument)
+PURCHASE_ORDERS = _table(PurchaseOrderRow)

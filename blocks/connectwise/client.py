@@ -23,6 +23,7 @@ from blocks.failures import LimitReached, NotConfigured, Unreachable
 from blocks.wire import NoAnswer, Retries, TryAgain, Wire, http_date, redirected_to, retry_after
 from mappings.connectwise import (
     Agreement,
+    BillingTerm,
     CatalogItem,
     Company,
     ConnectWiseRecord,
@@ -33,6 +34,9 @@ from mappings.connectwise import (
     Owed,
     PaymentRow,
     Product,
+    PurchaseOrder,
+    PurchaseOrderLine,
+    PurchaseOrderStatus,
     SalesOrder,
     TimeEntry,
     fields_of,
@@ -66,6 +70,7 @@ LINES: tuple[tuple[str, type[ConnectWiseRecord]], ...] = (
 """Lists of the rows that invoices are made of."""
 
 PAYMENT_FIELDS = fields_of(PaymentRow)
+PURCHASE_ORDERS = "/procurement/purchaseorders"
 
 Raw = dict[str, Any]
 
@@ -140,6 +145,10 @@ class Pages:
             yield self.fetch()
 
 
+class NotThere(NotConfigured):
+    """ConnectWise itself says that it has no such list: the record that it belongs to is gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """The raw rows of some invoices, by invoice id."""
@@ -195,7 +204,7 @@ class ConnectWiseClient:
         `settled`: with how they are settled.
         """
         fields = fields_of(Invoice, Owed) if settled else fields_of(Invoice)
-        return self._pages("/finance/invoices", _dated(start, end), fields)
+        return self._pages("/finance/invoices", _dated("date", start, end), fields)
 
     def invoices_by_id(self, ids: Sequence[int]) -> list[Raw]:
         """The invoices with these ids; those that are gone (or hidden) are missing from the answer."""
@@ -207,7 +216,7 @@ class ConnectWiseClient:
 
     def owed_dated_from(self, start: date, end: date | None = None) -> Pages:
         """How invoices are settled whose business date is `start` or later (up to and including `end`)."""
-        return self._pages("/finance/invoices", _dated(start, end), fields_of(Owed))
+        return self._pages("/finance/invoices", _dated("date", start, end), fields_of(Owed))
 
     def owed_open(self, start: date) -> Pages:
         """Invoices dated `start` or later of which something is due: a payment need not bump its invoice (4.5)."""
@@ -219,19 +228,11 @@ class ConnectWiseClient:
 
     def payments_of(self, invoice_ids: Sequence[int]) -> dict[int, list[Raw]]:
         """What each invoice was settled by: one call for each, several at once. There is no list across invoices."""
-        with ThreadPoolExecutor(max_workers=self._concurrent) as pool:
-            found = pool.map(
-                lambda number: self._all(f"/finance/invoices/{number}/payments", "", PAYMENT_FIELDS), invoice_ids
-            )
-            return dict(zip(invoice_ids, found, strict=True))
+        return self._below("/finance/invoices/{}/payments", invoice_ids, PAYMENT_FIELDS)
 
     def invoice(self, invoice_id: int) -> Shown:
         """One invoice by its own address, whatever the lists show."""
-        address = f"/finance/invoices/{invoice_id}?fields={quote(fields_of(Invoice), safe=',/')}"
-        response, given = self._get(self._url + address, self._headers)
-        if response.status_code == 200:
-            return Shown(given if isinstance(given, dict) and _id(given) == invoice_id else None, False)
-        return Shown(None, response.status_code == 404 and _says_not_found(response))
+        return self._shown("/finance/invoices", invoice_id, fields_of(Invoice))
 
     def invoices_with_rows_changed_since(self, since: datetime) -> set[int]:
         """The ids of invoices with time, expenses or products changed at or after `since`.
@@ -249,18 +250,8 @@ class ConnectWiseClient:
         }
 
     def invoices_by_number(self, number: str) -> list[Raw]:
-        """The invoices with this very number.
-
-        Quotes and brackets cannot be escaped for certain in a condition (connectwise.md, 4.2): a number with one is
-        looked for by its longest part without, and compared here.
-        """
-        number = number.strip()
-        part = max(re.split(r'["\\\[\]]', number), key=len)
-        if not part.strip():
-            return []
-        condition = f'invoiceNumber="{number}"' if part == number else f'invoiceNumber contains "{part}"'
-        found = self._all("/finance/invoices", condition, fields_of(Invoice))
-        return [each for each in found if str(each.get("invoiceNumber") or "").strip().casefold() == number.casefold()]
+        """The invoices with this very number."""
+        return self._by_number("/finance/invoices", "invoiceNumber", number, fields_of(Invoice))
 
     def invoice_rows(self, invoice_ids: Sequence[int]) -> Rows:
         """Time, expenses and products of many invoices: few calls, each paged, several at once."""
@@ -279,6 +270,58 @@ class ConnectWiseClient:
                         rows[job[0]].setdefault(parent, []).append(row)
         return Rows(*rows)
 
+    def purchase_orders_changed_since(self, since: datetime) -> Pages:
+        """Purchase orders with `lastUpdated` at or after `since` (whole seconds, UTC), in the order of their ids.
+
+        A received line need not bump its order (connectwise.md, 4.4): see `purchase_orders_open`.
+        """
+        return self._pages(PURCHASE_ORDERS, f"lastUpdated>=[{_time(since)}]", fields_of(PurchaseOrder))
+
+    def purchase_orders_open(self) -> Pages:
+        """Purchase orders that are not closed: their lines are read in each cycle (connectwise.md, 4.5)."""
+        return self._pages(PURCHASE_ORDERS, "closedFlag=false", fields_of(PurchaseOrder))
+
+    def purchase_orders_dated_from(self, start: date, end: date | None = None) -> Pages:
+        """Purchase orders whose `poDate` is `start` or later (up to and including `end`): the first read of all."""
+        return self._pages(PURCHASE_ORDERS, _dated("poDate", start, end), fields_of(PurchaseOrder))
+
+    def purchase_orders_by_id(self, ids: Sequence[int]) -> list[Raw]:
+        """The purchase orders with these ids; those that are gone (or hidden) are missing from the answer."""
+        return self._by_ids(PURCHASE_ORDERS, "id", ids, fields_of(PurchaseOrder))
+
+    def purchase_orders_by_number(self, number: str) -> list[Raw]:
+        """The purchase orders with this very number."""
+        return self._by_number(PURCHASE_ORDERS, "poNumber", number, fields_of(PurchaseOrder))
+
+    def purchase_order(self, order_id: int) -> Shown:
+        """One purchase order by its own address, whatever the lists show."""
+        return self._shown(PURCHASE_ORDERS, order_id, fields_of(PurchaseOrder))
+
+    def purchase_order_lines(self, order_ids: Sequence[int]) -> dict[int, list[Raw]]:
+        """The lines of each order: one call for each, several at once. There is no list across orders (11).
+
+        An order that was deleted since its header was read is missing from the answer.
+        """
+        path, fields = PURCHASE_ORDERS + "/{}/lineitems", fields_of(PurchaseOrderLine)
+
+        def lines(number: int) -> list[Raw] | None:
+            try:
+                return self._all(path.format(number), "", fields)
+            except NotThere:
+                return None
+
+        with ThreadPoolExecutor(max_workers=self._concurrent) as pool:
+            found = zip(order_ids, pool.map(lines, order_ids), strict=True)
+            return {number: each for number, each in found if each is not None}
+
+    def purchase_order_statuses(self) -> list[Raw]:
+        """All statuses of purchase orders: which of them are closed, and which one means that all is done (11.2)."""
+        return self._all("/procurement/purchaseorderstatuses", "", fields_of(PurchaseOrderStatus))
+
+    def billing_terms(self) -> list[Raw]:
+        """All terms of payment."""
+        return self._all("/finance/billingTerms", "", fields_of(BillingTerm))
+
     def tax_codes(self) -> list[Raw]:
         """All tax codes, with the flags that say what each level taxes."""
         return self._all("/finance/taxCodes", "", TAX_CODE_FIELDS)
@@ -286,6 +329,33 @@ class ConnectWiseClient:
     def related(self, record: type[ConnectWiseRecord], ids: Sequence[int]) -> list[Raw]:
         """The records of one of the lists that invoices point into, by id; what is gone is left out."""
         return self._by_ids(RELATED[record], "id", ids, fields_of(record))
+
+    def _below(self, path: str, ids: Sequence[int], fields: str) -> dict[int, list[Raw]]:
+        """What lies below each of some records; `{}` in the path is for the id."""
+        with ThreadPoolExecutor(max_workers=self._concurrent) as pool:
+            found = pool.map(lambda number: self._all(path.format(number), "", fields), ids)
+            return dict(zip(ids, found, strict=True))
+
+    def _shown(self, path: str, record_id: int, fields: str) -> Shown:
+        address = f"{path}/{record_id}?fields={quote(fields, safe=',/')}"
+        response, given = self._get(self._url + address, self._headers)
+        if response.status_code == 200:
+            return Shown(given if isinstance(given, dict) and _id(given) == record_id else None, False)
+        return Shown(None, response.status_code == 404 and _says_not_found(response))
+
+    def _by_number(self, path: str, field: str, number: str, fields: str) -> list[Raw]:
+        """The records with this very number in a field.
+
+        Quotes and brackets cannot be escaped for certain in a condition (connectwise.md, 4.2): a number with one is
+        looked for by its longest part without, and compared here.
+        """
+        number = number.strip()
+        part = max(re.split(r'["\\\[\]]', number), key=len)
+        if not part.strip():
+            return []
+        condition = f'{field}="{number}"' if part == number else f'{field} contains "{part}"'
+        found = self._all(path, condition, fields)
+        return [each for each in found if str(each.get(field) or "").strip().casefold() == number.casefold()]
 
     def _by_ids(self, path: str, field: str, ids: Sequence[int], fields: str) -> list[Raw]:
         return [
@@ -323,6 +393,8 @@ class ConnectWiseClient:
             response, given = self._get(f"{renewed}{path}?{query}", headers)
         if response.status_code == 400 and not by_id and "forward" in _message(response).lower():
             raise NotForwardOnly
+        if response.status_code == 404 and _says_not_found(response):
+            raise NotThere(str(_refused(response, path, self._company)))
         if response.status_code != 200:
             raise _refused(response, path, self._company)
         if not isinstance(given, list):
@@ -421,10 +493,10 @@ def _any_of(field: str, ids: Sequence[int]) -> str:
     return f"{field} in ({','.join(map(str, ids))})"
 
 
-def _dated(start: date, end: date | None) -> str:
+def _dated(field: str, start: date, end: date | None) -> str:
     # ConnectWise writes a business date as midnight; one that has a time of day belongs to its day all the same.
-    until = f" and date<[{end + timedelta(days=1)}T00:00:00Z]" if end else ""
-    return f"date>=[{start}T00:00:00Z]{until}"
+    until = f" and {field}<[{end + timedelta(days=1)}T00:00:00Z]" if end else ""
+    return f"{field}>=[{start}T00:00:00Z]{until}"
 
 
 def _time(at: datetime) -> str:

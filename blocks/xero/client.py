@@ -18,7 +18,7 @@ from blocks.failures import LimitReached, NotConfigured, Unreachable
 from blocks.wire import NoAnswer, Retries, TryAgain, Wire, retry_after
 from blocks.xero.failures import Answer, Verdict, validation_messages
 from blocks.xero.tokens import TokenKeeper
-from mappings.kinds import Kind
+from mappings.kinds import BILL, Kind
 from mappings.xero import Found, fold
 
 LOOK_UP = 50
@@ -169,6 +169,16 @@ class XeroClient:
             for page in self._documents(tenant_id, kind, query):
                 found |= {document.xero_id.lower(): document for document in page}
         return {xero_id: found[xero_id.lower()] for xero_id in xero_ids if xero_id.lower() in found}
+
+    def bills_of(self, tenant_id: str, contact_ids: Sequence[str]) -> Iterator[list[Found]]:
+        """All bills of these suppliers, dead ones too, in large pages, with their lines."""
+        asked = list(dict.fromkeys(contact_id.lower() for contact_id in contact_ids if contact_id))
+        where = quote(f'Type=="{BILL.type}"', safe="")
+        for chunk in _chunks(asked, LOOK_UP):
+            for page in self._documents(tenant_id, BILL, f"ContactIDs={','.join(chunk)}&where={where}", PAGE_SIZE):
+                bills = [document for document in page if document.type == BILL.type]
+                if bills:
+                    yield bills
 
     def payment(self, tenant_id: str, payment_id: str) -> dict[str, Any] | None:
         """A payment with what only this says of it: IsReconciled, BatchPayment, Status. None: Xero shows none."""

@@ -16,16 +16,24 @@ from typing import Any
 
 from deployments.sandbox import connectwise_books as books
 from deployments.sandbox.connectwise_http import Front
+from deployments.sandbox.connectwise_purchasing import Purchasing
 from deployments.sandbox.connectwise_query import Record
-from deployments.sandbox.connectwise_tenant import ROWS, ConnectWiseSwitches, Given, Tenant, as_json, set_fields
+from deployments.sandbox.connectwise_tenant import (
+    ROWS,
+    ConnectWiseSwitches,
+    Given,
+    amounts_given,
+    as_json,
+    set_fields,
+)
 from deployments.sandbox.wire import Clock, Request, Response, utc_now
 
 __all__ = ["ConnectWiseSwitches", "Limits", "SimulatedConnectWise"]
 
 _USUAL = ConnectWiseSwitches()
-COMPANY_FIELDS = ("company", "billToCompany", "shipToCompany", "vendor")
+COMPANY_FIELDS = ("company", "billToCompany", "shipToCompany", "vendor", "vendorCompany", "customerCompany")
 """The fields in which records name a company."""
-_NAMING_COMPANIES = ("invoice", *ROWS, "catalog_item", "company", "agreement", "sales_order")
+_NAMING_COMPANIES = ("invoice", *ROWS, "catalog_item", "company", "agreement", "sales_order", "purchase_order")
 _FILL = {"time": books.fill_time, "product": books.fill_product, "expense": books.fill_expense}
 
 
@@ -36,7 +44,7 @@ class Limits:
     per_minute: int = 1000
 
 
-class SimulatedConnectWise(Tenant):
+class SimulatedConnectWise(Purchasing):
     """One tenant. Call it with a `Request`; its other methods are what people do in its screens."""
 
     def __init__(
@@ -63,9 +71,14 @@ class SimulatedConnectWise(Tenant):
         self.writes: list[Request] = []
         """Every call that tried to write; all were refused."""
         self._front = Front(self)
-        self._fixed: dict[tuple[str, int], set[str]] = {}
         for name, closed in (("New", False), ("Ready for review", False), ("Closed", True), ("Closed - Emailed", True)):
             self.add_billing_status(name, closed=closed)
+        for name, days in (("Due on receipt", 0), ("Net 14", 14), ("Net 30", 30)):
+            self.add_billing_term(name, days)
+        for name in ("New", "Sent to Vendor", "On Order", "Backordered"):
+            self.add_purchase_order_status(name)
+        self.add_purchase_order_status("Received In Full", closed=True, default_closed=True)
+        self.add_purchase_order_status("Cancelled", closed=True)
 
     def __call__(self, request: Request) -> Response:
         """Answer one HTTP request."""
@@ -73,12 +86,12 @@ class SimulatedConnectWise(Tenant):
             return self._front.answer(request)
 
     def record(self, kind: str, number: int) -> Record:
-        """A copy of one record as it stands (`invoice`, `time`, `product`, `expense`, `payment`, `company`...)."""
+        """A copy of one record as it stands (`invoice`, `time`, `payment`, `company`, `purchase_order`...)."""
         with self._lock:
             return copy.deepcopy(self._get(kind, number))
 
     def rows(self, kind: str, invoice: int) -> list[Record]:
-        """Copies of the rows or payments of one invoice."""
+        """Copies of the rows or payments of one invoice, or of the `purchase_order_line`s of one purchase order."""
         with self._lock:
             return copy.deepcopy(self.tables[kind].of(invoice))
 
@@ -169,7 +182,7 @@ class SimulatedConnectWise(Tenant):
             record["billToCompany"] = values.get("company")
             record["accountNumber"] = company.get("accountNumber", "")
             record |= {name: company[name] for name in ("billToCompany", "taxCode", "currency") if name in company}
-            record["billingTerms"] = self._reference("invoice", "billingTerms", {"id": 2, "name": "Net 14"})
+            record["billingTerms"] = self._reference("invoice", "billingTerms", "Net 14")
             if isinstance(when, date):
                 record["dueDate"] = as_json("dueDate", when + timedelta(days=14))
             record |= {"reference": "", "customerPO": "", "specialInvoiceFlag": False}
@@ -178,7 +191,7 @@ class SimulatedConnectWise(Tenant):
             record |= values
             record.setdefault("taxableFlag", record.get("taxCode") is not None)
             record = {name: value for name, value in record.items() if value is not None}
-            self._fixed["invoice", number] = _given(fields)
+            self._fixed["invoice", number] = amounts_given(fields)
             self._stamp(record, created=True)
             self.tables["invoice"].add(record)
             self._references["invoice", number] = self._invoice_reference(record)
@@ -198,7 +211,7 @@ class SimulatedConnectWise(Tenant):
         with self._lock:
             record = self._get("invoice", invoice)
             set_fields(record, self._values("invoice", fields))
-            self._fixed["invoice", invoice] = self._fixed["invoice", invoice] - fields.keys() | _given(fields)
+            self._fixed["invoice", invoice] = self._fixed["invoice", invoice] - fields.keys() | amounts_given(fields)
             if {"invoiceNumber", "date", "type"} & fields.keys():
                 self._references["invoice", invoice].update(self._invoice_reference(record))
                 for table in (*ROWS, "payment"):
@@ -246,7 +259,7 @@ class SimulatedConnectWise(Tenant):
             before = record.get("credit")
             set_fields(record, self._values(kind, fields))
             if kind in _FILL:
-                self._fixed[kind, row] = self._fixed[kind, row] - fields.keys() | _given(fields)
+                self._fixed[kind, row] = self._fixed[kind, row] - fields.keys() | amounts_given(fields)
                 _FILL[kind](record, self._fixed[kind, row])
             self._touch(kind, record)
             self._row_changed(record)
@@ -274,7 +287,7 @@ class SimulatedConnectWise(Tenant):
         number = self.tables[kind].new_id(fields.pop("id", None))
         row: Record = {"id": number, **self._row_defaults(kind, invoice, fields), **self._values(kind, fields)}
         row["invoice"] = self._references["invoice", invoice["id"]]
-        self._fixed[kind, number] = _given(fields)
+        self._fixed[kind, number] = amounts_given(fields)
         _FILL[kind](row, self._fixed[kind, number])
         return self._insert(kind, row)
 
@@ -385,8 +398,3 @@ class SimulatedConnectWise(Tenant):
         number = self._insert("payment", row)
         self._child_changed(invoice)
         return number
-
-
-def _given(fields: Mapping[str, Any]) -> set[str]:
-    """The amounts that a person typed in."""
-    return {name for name, value in fields.items() if name in books.MONEY and value is not None}

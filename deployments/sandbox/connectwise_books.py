@@ -1,8 +1,11 @@
-"""How the simulated ConnectWise arrives at the amounts of an invoice and its rows.
+"""How the simulated ConnectWise arrives at the amounts of an invoice and its rows, and of a purchase order.
 
 The rule of the header: service + expense + product + agreement + service adjustment - progress applied - down payment
 applied = subtotal; subtotal + sales tax = total; total - payments - credits = balance. Sales tax is computed once per
 invoice, as rate x taxable sum, and rounded to the cent once. An amount that a person typed over stays as typed.
+
+A purchase order: the lines' extended costs = subtotal, their tax = sales tax; subtotal + sales tax + freight + tax on
+freight = total. Which of these the real total holds is not confirmed.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ def _names(text: str) -> frozenset[str]:
 MONEY = _names(
     "serviceTotal expenseTotal productTotal previousProgressApplied serviceAdjustmentAmount agreementAmount"
     " downpaymentApplied subtotal total remainingDownpayment salesTax payments credits balance"
+    " subTotal freightCost freightTaxTotal unitCost tax"
     " quantity price cost extPrice extCost discount margin quantityCancelled listPrice"
     " actualHours hoursDeduct hoursBilled invoiceHours hourlyRate agreementHours agreementAdjustment adjustment"
     " extendedInvoiceAmount amount invoiceAmount billAmount invoiceBalance invoiceTotal sequenceNumber"
@@ -154,3 +158,32 @@ def total_up(
     derive("payments", lambda: sum((amount for amount, credit in amounts if not credit), ZERO))
     derive("credits", lambda: sum((amount for amount, credit in amounts if credit), ZERO) - applied_from)
     derive("balance", lambda: of("total") - of("payments", "credits"))
+
+
+def products_rate(code: Record | None) -> Decimal:
+    """What a tax code adds to products, as a fraction."""
+    levels = (level for level in LEVELS if code is not None and code.get(f"level{level}ProductsFlag"))
+    return sum((amount_of(code or {}, f"level{level}Rate") / 100 for level in levels), ZERO)
+
+
+def fill_order_line(line: Record, rate: Decimal, fixed: Container[str]) -> None:
+    """The extended cost is quantity x unit cost, whatever was received; `tax` is of the whole line."""
+    if "extCost" not in fixed:
+        line["extCost"] = cents(amount_of(line, "quantity") * amount_of(line, "unitCost"))
+    if "tax" not in fixed:
+        line["tax"] = cents(amount_of(line, "extCost") * rate)
+
+
+def total_up_order(order: Record, lines: Iterable[Record], rate: Decimal, fixed: Container[str]) -> None:
+    """Bring the header of a purchase order in line with its lines that are not cancelled."""
+    alive = [line for line in lines if not line.get("canceledFlag")]
+
+    def derive(name: str, amount: Decimal) -> None:
+        if name not in fixed:
+            order[name] = amount
+
+    derive("subTotal", sum((amount_of(line, "extCost") for line in alive), ZERO))
+    derive("salesTax", sum((amount_of(line, "tax") for line in alive), ZERO))
+    derive("freightTaxTotal", cents(amount_of(order, "freightCost") * rate))
+    parts = ("subTotal", "salesTax", "freightCost", "freightTaxTotal")
+    derive("total", sum((amount_of(order, name) for name in parts), ZERO))

@@ -120,6 +120,33 @@ SALES_ORDER = _fields(
     " shipToCompany shipToContact shipToSite billToCompany billToContact billToSite currency companyLocation",
     arrays="productIds documentIds invoiceIds configIds customFields",
 )
+PURCHASE_ORDER = _fields(
+    numbers="id businessUnitId locationId freightCost freightTaxTotal salesTax subTotal total",
+    texts="poNumber cancelReason closedBy customerCity customerExtension customerName customerPhone customerSiteName"
+    " customerState customerStreetLine1 customerStreetLine2 customerZip enteredBy freightPackingSlip internalNotes"
+    " shippingInstructions trackingNumber vendorInvoiceNumber vendorOrderNumber",
+    booleans="closedFlag dropShipCustomerFlag taxFreightFlag taxPoFlag updateShipmentInfo updateVendorOrderNumber",
+    dates="poDate dateClosed shipmentDate vendorInvoiceDate",
+    references="businessUnit customerCompany customerContact customerCountry customerSite location shipmentMethod"
+    " status taxCode terms vendorCompany vendorContact vendorSite warehouse warehouseContact currency",
+    arrays="customFields",
+)
+PURCHASE_ORDER_LINE = _fields(
+    numbers="id lineNumber purchaseOrderId quantity receivedQuantity tax unitCost extCost unbatchedRecId",
+    texts="canceledBy canceledReason description internalNotes packingSlip purchaseOrderNumber serialNumbers"
+    " trackingNumber vendorOrderNumber vendorSku shipSet receivedStatus",
+    booleans="backorderedFlag canceledFlag closedFlag displayInternalNotesFlag isDetachAvailable batchedFlag",
+    dates="dateCanceled dateCanceledUtc expectedShipDate shipDate dateReceived expectedArrivalDate",
+    references="product shipmentMethod unitOfMeasure warehouse warehouseBin",
+    arrays="salesOrder customFields",
+)
+PURCHASE_ORDER_STATUS = _fields(
+    numbers="id sortOrder",
+    texts="name",
+    booleans="defaultFlag closedFlag inactiveFlag defaultClosedFlag",
+    references="emailTemplate",
+)
+BILLING_TERM = _fields(numbers="id dueDays", texts="name termsXref", booleans="defaultFlag")
 BILLING_STATUS = _fields(numbers="id sortOrder", texts="name", booleans="defaultFlag closedFlag inactiveFlag sentFlag")
 TAX_CODE = _fields(
     numbers="id levelOneRate levelOneTaxableMax",
@@ -156,17 +183,31 @@ class Resource:
     noun: str
     fields: Fields
     parent: str = ""
-    """For a list below a record (`/finance/invoices/{id}/payments`): the reference that names the parent."""
+    """For a list below a record (`/finance/invoices/{id}/payments`): the table of that record."""
+    counted: bool = True
+    """Whether the list has a `/count`."""
 
 
 RESOURCES: tuple[Resource, ...] = (
     Resource("/finance/invoices", "invoice", "Invoice", INVOICE),
-    Resource("/finance/invoices/{id}/payments", "payment", "Payment", PAYMENT, parent="invoice"),
+    Resource("/finance/invoices/{id}/payments", "payment", "Payment", PAYMENT, parent="invoice", counted=False),
     Resource("/finance/billingStatuses", "billing_status", "BillingStatus", BILLING_STATUS),
+    Resource("/finance/billingTerms", "billing_term", "BillingTerm", BILLING_TERM),
     Resource("/finance/taxCodes", "tax_code", "TaxCode", TAX_CODE),
     Resource("/finance/currencies", "currency", "Currency", CURRENCY),
     Resource("/procurement/products", "product", "ProductItem", PRODUCT),
     Resource("/procurement/catalog", "catalog_item", "CatalogItem", CATALOG_ITEM),
+    Resource("/procurement/purchaseorders", "purchase_order", "PurchaseOrder", PURCHASE_ORDER),
+    Resource(
+        "/procurement/purchaseorders/{id}/lineitems",
+        "purchase_order_line",
+        "PurchaseOrderLineItem",
+        PURCHASE_ORDER_LINE,
+        parent="purchase_order",
+    ),
+    Resource(
+        "/procurement/purchaseorderstatuses", "purchase_order_status", "PurchaseOrderStatus", PURCHASE_ORDER_STATUS
+    ),
     Resource("/time/entries", "time", "TimeEntry", TIME_ENTRY),
     Resource("/expense/entries", "expense", "ExpenseEntry", EXPENSE_ENTRY),
     Resource("/finance/agreements", "agreement", "Agreement", AGREEMENT),

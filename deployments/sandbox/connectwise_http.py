@@ -12,7 +12,8 @@ import json
 import math
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from itertools import islice
@@ -76,13 +77,14 @@ def _routes() -> tuple[_Route, ...]:
     routes: list[_Route] = []
     for resource in RESOURCES:
         routes.append(_Route(resource, ""))
-        if not resource.parent:  # lists below a record have no count
+        if resource.counted:
             routes.append(_Route(resource, "/count"))
         routes.append(_Route(resource, "/{id}"))
     return tuple(routes)
 
 
 _ROUTES = _routes()
+_NOUNS = {resource.table: resource.noun for resource in RESOURCES}
 
 
 class Front:
@@ -181,7 +183,8 @@ class Front:
                 raise error(405, "MethodNotAllowed", f"The method {request.method} is not allowed.")
             system.writes.append(request)
             raise _forbidden()
-        if any(path.lower().startswith(prefix.lower()) for prefix in system.switches.forbidden_paths):
+        forbidden = (prefix.lower().rstrip("/") for prefix in system.switches.forbidden_paths)
+        if any(f"{path.lower()}/".startswith(f"{prefix}/") for prefix in forbidden):
             system.reads[path] += 1
             raise _forbidden()
         if path.lower() == "/system/info":
@@ -200,12 +203,12 @@ class Front:
         parent: int | None = None
         if resource.parent:
             parent = ids[0]
-            invoices = self._system.tables[resource.parent]
-            if parent not in invoices or self._hidden(invoices.records[parent]):
-                raise error(404, "NotFound", f"Invoice {parent} not found")
+            parents = self._system.tables[resource.parent]
+            if parent not in parents or self._hidden(parents.records[parent]):
+                raise error(404, "NotFound", f"{_NOUNS[resource.parent]} {parent} not found")
         if route.tail == "/{id}":
             record = table.records.get(ids[-1])
-            below = parent is None or (record is not None and record[resource.parent]["id"] == parent)
+            below = parent is None or (record is not None and table.parent_of(record) == parent)
             if record is None or not below or self._hidden(record):
                 raise error(404, "NotFound", f"{resource.noun} {ids[-1]} not found")
             return _answer(self._body(table, record, request))
@@ -322,38 +325,43 @@ class Front:
         }
 
     def _record_page(self, request: Request) -> Response:
-        """What a person sees who follows a link to an invoice."""
+        """What a person sees who follows a link to an invoice or a purchase order."""
         number = request.param("recid") or ""
-        invoices = self._system.tables["invoice"]
-        if request.param("recordType", "") != "InvoiceFV" or not number.isdigit() or int(number) not in invoices:
+        shown = _PAGES.get(request.param("recordType") or "")
+        if shown is None or not number.isdigit() or int(number) not in self._system.tables[shown.table]:
             return page_of_html(404, "This record does not exist or has been deleted.", "")
-        invoice = invoices.records[int(number)]
+        record = self._system.tables[shown.table].records[int(number)]
         content = [f"<p>{_text(self._system.company_name)}</p><table>"]
-        for label, value in (
-            ("Company", _name(invoice.get("company"))),
-            ("Status", _name(invoice.get("status"))),
-            ("Type", invoice.get("type")),
-            ("Location", _name(invoice.get("location"))),
-            ("Date", invoice.get("date")),
-            ("Due", invoice.get("dueDate")),
-            ("Agreement", _name(invoice.get("agreement"))),
-            ("Customer PO", invoice.get("customerPO")),
-        ):
-            content.append(f"<tr><th>{label}</th><td>{_text(value)}</td></tr>")
-        content.append(
-            "</table><table><tr><th>Kind</th><th>Text</th><th>Quantity</th><th>Price</th><th>Amount</th></tr>"
-        )
-        for kind, columns in _ROW_COLUMNS.items():
+        content += [
+            f"<tr><th>{label}</th><td>{_text(_name(record.get(field)))}</td></tr>" for label, field in shown.header
+        ]
+        content.append("</table><table><tr>" + "".join(f"<th>{label}</th>" for label in ("Kind", *shown.columns)))
+        content.append("</tr>")
+        for kind, columns in shown.rows.items():
             for row in self._system.tables[kind].of(int(number)):
                 cells = "".join(f"<td>{_text(row.get(column))}</td>" for column in columns)
-                content.append(f"<tr><td>{kind}</td>{cells}</tr>")
+                content.append(f"<tr><td>{kind.replace('_', ' ')}</td>{cells}</tr>")
         content.append("</table><table>")
-        content += [f"<tr><th>{label}</th><td>{_text(invoice.get(label))}</td></tr>" for label in _TOTALS]
+        content += [f"<tr><th>{label}</th><td>{_text(record.get(label))}</td></tr>" for label in shown.totals]
         content.append("</table>")
-        return page_of_html(200, f"Invoice {_CONTROL.sub(' ', str(invoice.get('invoiceNumber')))}", "".join(content))
+        title = f"{shown.title} {_CONTROL.sub(' ', str(record.get(shown.number)))}"
+        return page_of_html(200, title, "".join(content))
 
 
-_ROW_COLUMNS = {
+@dataclass(frozen=True)
+class _Page:
+    """What the page of a kind of record shows; `rows` are the columns of each kind of row, `columns` their headings."""
+
+    title: str
+    table: str
+    number: str
+    header: tuple[tuple[str, str], ...]
+    columns: tuple[str, ...]
+    rows: Mapping[str, tuple[str, ...]]
+    totals: tuple[str, ...]
+
+
+_INVOICE_ROWS = {
     "time": ("notes", "invoiceHours", "hourlyRate", "extendedInvoiceAmount"),
     "product": ("description", "quantity", "price", "extPrice"),
     "expense": ("notes", "quantity", "amount", "invoiceAmount"),
@@ -363,6 +371,55 @@ _TOTALS = (
     *("previousProgressApplied", "downpaymentApplied", "subtotal", "salesTax", "total"),
     *("payments", "credits", "balance"),
 )
+_PAGES = {
+    "InvoiceFV": _Page(
+        "Invoice",
+        "invoice",
+        "invoiceNumber",
+        (
+            ("Company", "company"),
+            ("Status", "status"),
+            ("Type", "type"),
+            ("Location", "location"),
+            ("Date", "date"),
+            ("Due", "dueDate"),
+            ("Agreement", "agreement"),
+            ("Customer PO", "customerPO"),
+        ),
+        ("Text", "Quantity", "Price", "Amount"),
+        _INVOICE_ROWS,
+        _TOTALS,
+    ),
+    "PurchaseOrderFV": _Page(
+        "Purchase Order",
+        "purchase_order",
+        "poNumber",
+        (
+            ("Vendor", "vendorCompany"),
+            ("Status", "status"),
+            ("Location", "location"),
+            ("Date", "poDate"),
+            ("Closed", "dateClosed"),
+            ("Vendor invoice", "vendorInvoiceNumber"),
+            ("Invoiced", "vendorInvoiceDate"),
+            ("Terms", "terms"),
+        ),
+        ("Text", "Ordered", "Received", "Status", "Packing slip", "Cost", "Amount"),
+        {
+            "purchase_order_line": (
+                "description",
+                "quantity",
+                "receivedQuantity",
+                "receivedStatus",
+                "packingSlip",
+                "unitCost",
+                "extCost",
+            ),
+        },
+        ("subTotal", "salesTax", "freightCost", "freightTaxTotal", "total"),
+    ),
+}
+"""By the record type that a link names."""
 
 
 def _answer(body: bytes, headers: dict[str, str] | None = None) -> Response:

@@ -55,7 +55,7 @@ def encode(value: Any) -> bytes:
 
 
 class Table:
-    """Records of one kind by id; those that belong to an invoice can be had by its id."""
+    """Records of one kind by id; those that belong to another record, named in the field `parent`, by its id too."""
 
     def __init__(self, parent: str = "") -> None:
         self.records: dict[int, Record] = {}
@@ -91,7 +91,7 @@ class Table:
         record_id = int(record["id"])
         self.records[record_id] = record
         insort(self._ids, record_id)
-        if self._parent and (parent := self._parent_of(record)) is not None:
+        if self._parent and (parent := self.parent_of(record)) is not None:
             insort(self._children.setdefault(parent, []), record_id)
 
     def remove(self, record_id: int) -> Record:
@@ -99,13 +99,15 @@ class Table:
         record = self.records.pop(record_id)
         self._ids.pop(bisect_right(self._ids, record_id) - 1)
         self._json.pop(record_id, None)
-        if self._parent and (parent := self._parent_of(record)) is not None:
+        if self._parent and (parent := self.parent_of(record)) is not None:
             self._children[parent].remove(record_id)
         return record
 
-    def _parent_of(self, record: Record) -> int | None:
-        reference = record.get(self._parent)
-        return int(reference["id"]) if isinstance(reference, dict) and "id" in reference else None
+    def parent_of(self, record: Record) -> int | None:
+        """The id of the record that this one belongs to: it stands in a reference, or as a bare id."""
+        given = record.get(self._parent)
+        given = given.get("id") if isinstance(given, dict) else given
+        return given if isinstance(given, int) else None
 
     def changed(self, record_id: int | None = None) -> None:
         """Forget the JSON of one record, or of all of them."""
@@ -115,7 +117,7 @@ class Table:
             self._json.pop(record_id, None)
 
     def of(self, parent: int) -> list[Record]:
-        """The rows of one invoice, oldest first."""
+        """The records that belong to one other, oldest first."""
         return [self.records[record_id] for record_id in self._children.get(parent, ())]
 
     def json_of(self, record_id: int) -> bytes:

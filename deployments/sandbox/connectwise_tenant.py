@@ -27,11 +27,17 @@ class ConnectWiseSwitches:
     mode: Literal["on_premise", "cloud"] = "on_premise"
     """Wrong credentials: 401 with JSON (on_premise), or the gateway's plain-text 400 and HTML 404 (cloud)."""
     child_bumps_parent: bool = False
-    """Whether a change of a row or a payment moves the invoice's `lastUpdated`."""
+    """Whether a change of a row or a payment moves the invoice's `lastUpdated`, and of a line its purchase order's."""
     merge_bumps_records: bool = False
     """Whether merging two companies moves `lastUpdated` of the records that change their company."""
     one_payment_per_invoice: bool = True
     """Whether a second cash payment changes the amount of the first instead of making a row of its own."""
+    clone_shrinks_quantity: bool = True
+    """Whether a line received in part keeps only what was received as its `quantity` when its rest is cloned."""
+    cancel_shrinks_quantity: bool = False
+    """The same when its rest is cancelled."""
+    auto_close_purchase_orders: bool = False
+    """Whether a purchase order of which everything was received closes by itself (`autoClosePurchaseOrderFlag`)."""
     adjustments_inside_service_total: bool = False
     """Whether `serviceTotal` already contains `serviceAdjustmentAmount`."""
     forward_only_supported: bool = True
@@ -45,14 +51,14 @@ class ConnectWiseSwitches:
     role_hides_locations: frozenset[int] = frozenset()
     """Locations whose records the API member's role silently leaves out."""
     forbidden_paths: frozenset[str] = frozenset()
-    """Paths (below `/apis/3.0`, by their beginning) that the API member's role may not read: 403."""
+    """Paths (below `/apis/3.0`, each with all that is below it) that the API member's role may not read: 403."""
 
 
 ROWS = ("time", "product", "expense")
 """The kinds of rows that an invoice can have."""
 
 _FIRST_IDS = {"invoice": 39001, "payment": 501, "product": 7001, "time": 9001, "expense": 4001, "company": 101}
-_FIRST_IDS |= {"agreement": 61, "sales_order": 801}
+_FIRST_IDS |= {"agreement": 61, "sales_order": 801, "purchase_order": 77, "purchase_order_line": 1201}
 _CONSTANT_HOME = "https://connectwise.sandbox.example/v4_6_release/apis/3.0"
 # What a reference to a record of a table calls its link, and where the link leads.
 _LINKS = {
@@ -62,8 +68,11 @@ _LINKS = {
     "tax_code": ("taxCode", "finance/taxCodes"),
     "currency": ("currency", "finance/currencies"),
     "catalog_item": ("catalog", "procurement/catalog"),
+    "order_item": ("catalog", "procurement/catalog"),
     "member": ("member", "system/members"),
     "billing_status": ("status", "finance/billingStatuses"),
+    "billing_term": ("billingTerms", "finance/billingTerms"),
+    "purchase_order_status": ("status", "procurement/purchaseorderstatuses"),
     "agreement": ("agreement", "finance/agreements"),
     "sales_order": ("salesOrder", "sales/orders"),
 }
@@ -73,6 +82,8 @@ _TARGETS = {
     "billToCompany": "company",
     "shipToCompany": "company",
     "vendor": "company",
+    "vendorCompany": "company",
+    "customerCompany": "company",
     "location": "location",
     "department": "department",
     "businessUnit": "department",
@@ -83,9 +94,16 @@ _TARGETS = {
     "agreement": "agreement",
     "salesOrder": "sales_order",
     "catalogItem": "catalog_item",
+    "product": "catalog_item",
+    "terms": "billing_term",
+    "billingTerms": "billing_term",
     "invoice": "invoice",
     "credit": "invoice",
 }
+# The status of a record points into a table of its own.
+_STATUSES = {"invoice": "billing_status", "purchase_order": "purchase_order_status"}
+# A purchase order's line names a catalogue item in another form than an invoice's product does.
+_FORMS = {"product": "order_item"}
 # References that some lists repeat as a bare id.
 _IDS_BESIDE = (
     ("location", "locationId"),
@@ -104,7 +122,7 @@ class Tenant:
         self.switches = switches
         self.user = "jdoe"
         """The person who acts, as it is written into what changes."""
-        parents = dict.fromkeys((*ROWS, "payment"), "invoice")
+        parents = dict.fromkeys((*ROWS, "payment"), "invoice") | {"purchase_order_line": "purchaseOrderId"}
         self.tables = {name: Table(parents.get(name, "")) for name in _FIELDS}
         for name, first in _FIRST_IDS.items():
             self.tables[name].start_at(first)
@@ -112,6 +130,8 @@ class Tenant:
         self._moment: datetime | None = None
         self._references: dict[tuple[str, int], Record] = {}
         self._names: dict[str, dict[str, Record]] = {}
+        self._fixed: dict[tuple[str, int], set[str]] = {}
+        """The amounts of each record that a person typed in."""
 
     # --- time
 
@@ -164,10 +184,10 @@ class Tenant:
 
     def _reference(self, table: str, field_name: str, given: Given) -> Record:
         """The reference object for a field. All that name the same record share it, so renaming is one change."""
-        target = "billing_status" if (table, field_name) == ("invoice", "status") else _TARGETS.get(field_name)
+        target = _STATUSES.get(table) if field_name == "status" else _TARGETS.get(field_name)
         found = self._find(target, given) if target is not None else None
         if target is not None and found is not None:
-            return self._references[target, found]
+            return self._references[_FORMS.get(field_name, target), found]
         if isinstance(given, Mapping):
             return dict(given)
         if target is not None:
@@ -244,6 +264,25 @@ class Tenant:
             self._refer("billing_status", record, name=name, isClosed=closed)
             return self._insert("billing_status", record)
 
+    def add_billing_term(self, name: str, due_days: int, id: int | None = None) -> int:
+        """Terms of payment: due so many days after the document's date."""
+        with self._lock:
+            number = self.tables["billing_term"].new_id(id)
+            record: Record = {"id": number, "name": name, "dueDays": due_days, "defaultFlag": number == 1}
+            self._refer("billing_term", record, name=name)
+            return self._insert("billing_term", record)
+
+    def add_purchase_order_status(
+        self, name: str, closed: bool = False, default_closed: bool = False, id: int | None = None
+    ) -> int:
+        """A status of purchase orders, of the tenant's own; the name means nothing."""
+        with self._lock:
+            number = self.tables["purchase_order_status"].new_id(id)
+            record: Record = {"id": number, "name": name, "sortOrder": number, "defaultFlag": number == 1}
+            record |= {"closedFlag": closed, "defaultClosedFlag": default_closed, "inactiveFlag": False}
+            self._refer("purchase_order_status", record, name=name)
+            return self._insert("purchase_order_status", record)
+
     def add_tax_code(
         self,
         identifier: str,
@@ -285,7 +324,7 @@ class Tenant:
             record |= {"description": text, "customerDescription": text, "productClass": "NonInventory"}
             record |= {"inactiveFlag": False, "taxableFlag": True, "price": books.ZERO, "cost": books.ZERO}
             record |= self._values("catalog_item", fields)
-            self._refer("catalog_item", record, identifier=identifier, name=text)
+            self._refer_to_item(record)
             return self._insert("catalog_item", record)
 
     def edit_catalog_item(self, item: Given, **fields: Any) -> None:
@@ -294,8 +333,14 @@ class Tenant:
             record = self._get("catalog_item", item)
             set_fields(record, self._values("catalog_item", fields))
             self._touch("catalog_item", record)
-            self._refer("catalog_item", record, identifier=record["identifier"], name=record["description"])
+            self._refer_to_item(record)
             self.tables["product"].changed()
+            self.tables["purchase_order_line"].changed()
+
+    def _refer_to_item(self, item: Record) -> None:
+        self._refer("catalog_item", item, identifier=item["identifier"], name=item["description"])
+        serialized = bool(item.get("serializedFlag"))
+        self._refer("order_item", item, identifier=item["identifier"], serializedFlag=serialized)
 
     def add_agreement(self, name: str, type: str, company: Given, id: int | None = None, **fields: Any) -> int:
         """An agreement with a company; invoices and rows name it by id or name, and repeat its type as text."""
@@ -326,6 +371,11 @@ def set_fields(record: Record, values: Record) -> None:
             record.pop(name, None)
         else:
             record[name] = value
+
+
+def amounts_given(fields: Mapping[str, Any]) -> set[str]:
+    """The amounts that a person typed in."""
+    return {name for name, value in fields.items() if name in books.MONEY and value is not None}
 
 
 def as_json(name: str, value: Any) -> Any:

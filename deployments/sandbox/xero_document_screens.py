@@ -29,6 +29,14 @@ class DocumentScreens(Books):
         """Key an invoice or a bill by hand: API field names, and the rules of the screen (as for the API)."""
         return self._enter(INVOICE, document)
 
+    def enter_bill(self, supplier_id: str, reference: str = "", **document: Any) -> dict[str, Any]:
+        """Key a supplier's bill: what its screen calls Reference is the API's InvoiceNumber (reference 1.1).
+
+        Everything else by its API name, as for `enter_invoice`.
+        """
+        given = {"Type": "ACCPAY", "Contact": {"ContactID": supplier_id}, "InvoiceNumber": reference}
+        return self._enter(INVOICE, given | document)
+
     def enter_credit_note(self, **document: Any) -> dict[str, Any]:
         """Key a credit note by hand, ours (ACCRECCREDIT) or a supplier's (ACCPAYCREDIT)."""
         return self._enter(CREDIT_NOTE, document)
@@ -55,7 +63,7 @@ class DocumentScreens(Books):
             return document_json(self, made, "one", 4)
 
     def approve(self, document_id: str) -> dict[str, Any]:
-        """Approve a draft or a submitted document."""
+        """Approve a draft or a submitted document; one that lacks an account or a due date has to get it first."""
         return self._move(document_id, "AUTHORISED")
 
     def void(self, document_id: str) -> dict[str, Any]:
@@ -73,6 +81,8 @@ class DocumentScreens(Books):
                 raise ValueError(settled_refusal(before.kind, status))
             if status not in NEXT[before.status]:
                 raise ValueError(f"a document that is {before.status} cannot become {status}")
+            if status == "AUTHORISED":
+                return self.edit(document_id, Status=status)
             after = replace(before, status=status, updated=self.now())
             settle(self, after)
             self.store_of(after.kind).put(after)
@@ -281,6 +291,11 @@ class DocumentScreens(Books):
     def invoices(self, type: str | None = None, live: bool = True) -> list[dict[str, Any]]:
         """All invoices and bills, API shaped, by type, number, date and age; `live` leaves out voided and deleted."""
         return self._all_of(INVOICE, type, live)
+
+    def bills(self, reference: str | None = None, live: bool = True) -> list[dict[str, Any]]:
+        """All bills, or those with this Reference on their screen (the InvoiceNumber, which many may share)."""
+        found = self._all_of(INVOICE, "ACCPAY", live)
+        return [one for one in found if reference is None or fold(one["InvoiceNumber"]) == fold(reference)]
 
     def credit_notes(self, type: str | None = None, live: bool = True) -> list[dict[str, Any]]:
         """All credit notes, like `invoices`."""

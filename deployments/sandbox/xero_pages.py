@@ -146,13 +146,15 @@ def _settled_by(books: Books, document: Document) -> str:
 def _document_body(books: Books, document: Document) -> str:
     shown = document_json(books, document, "one", 4)
     contact = books.contacts.get(document.contact_id)
+    # What the screen of a supplier's document calls Reference is its number; its Reference is not shown (1.1).
+    bought = not document.sales and document.kind in (INVOICE, CREDIT_NOTE)
     rows = [
         ("Organisation", escape(books.name)),
-        ("Contact", _contact_link(books, contact) if contact is not None else ""),
+        ("Contact" if document.sales else "Supplier", _contact_link(books, contact) if contact is not None else ""),
         ("Status", escape(document.status)),
         ("Date", document.dated.isoformat()),
         ("Due", document.due_date.isoformat() if document.due_date is not None else ""),
-        ("Reference", escape(document.reference or "")),
+        ("Reference", escape((document.number if bought else document.reference) or "")),
         ("Currency", escape(f"{document.currency} at {document.rate}")),
         ("Source", _source(document.url)),
     ]

@@ -59,6 +59,15 @@ CALLS: dict[str, Callable[[ConnectWiseClient], Any]] = {
     "invoices_changed_since": lambda client: list(client.invoices_changed_since(utc("2026-03-01"))),
     "invoices_dated_from": lambda client: list(client.invoices_dated_from(date(2026, 1, 1))),
     "invoices_by_id": lambda client: client.invoices_by_id([1, 2]),
+    "purchase_orders_changed_since": lambda client: list(client.purchase_orders_changed_since(utc("2026-03-01"))),
+    "purchase_orders_open": lambda client: list(client.purchase_orders_open()),
+    "purchase_orders_dated_from": lambda client: list(client.purchase_orders_dated_from(date(2026, 1, 1))),
+    "purchase_orders_by_id": lambda client: client.purchase_orders_by_id([1, 2]),
+    "purchase_orders_by_number": lambda client: client.purchase_orders_by_number("PO-1"),
+    "purchase_order": lambda client: client.purchase_order(1),
+    "purchase_order_lines": lambda client: client.purchase_order_lines([1, 2]),
+    "purchase_order_statuses": lambda client: client.purchase_order_statuses(),
+    "billing_terms": lambda client: client.billing_terms(),
     "invoices_by_number": lambda client: client.invoices_by_number("40001"),
     "invoice": lambda client: client.invoice(1),
     "invoice_rows": lambda client: client.invoice_rows([1, 2]),
@@ -89,7 +98,9 @@ def test_only_get_is_ever_sent_with_keys_and_client_id_on_every_call(name: str) 
         assert request.headers["clientId"] == "0a1b2c3d-0000-4000-8000-000000000001"
         assert request.headers["Accept"] == "application/json"
         # One record by its own address is no list.
-        assert request.headers.get("pagination-type") == (None if name == "invoice" else "forward-only")
+        assert request.headers.get("pagination-type") == (
+            None if name in ("invoice", "purchase_order") else "forward-only"
+        )
         assert "orderBy" not in asked(request)
 
 

@@ -71,7 +71,12 @@ def page(browser: Browser, prefect_server: str, tmp_path: Path) -> Iterator[Page
 
 def open_deployment(page: Page, name: str) -> None:
     page.get_by_role("link", name="Deployments").click()
+    # There are more deployments than a page shows.
+    page.get_by_placeholder("Search deployments").fill(name)
+    # The list is drawn anew once the search is answered, and a click before that goes astray.
+    expect(page.locator("tbody tr")).to_have_count(1)
     page.get_by_role("link", name=name, exact=True).click()
+    expect(page).to_have_url(re.compile("/deployments/deployment/"))
 
 
 def open_force_sync(page: Page, place: Place) -> None:

@@ -55,7 +55,8 @@ def test_the_first_day_of_an_installation(prefect_server: str, place: Place) -> 
     """Set-up, plan, first cycle, second cycle, exceptions, audit: each agrees with the others and with the story."""
     setup = place.tieout("setup", "--json")
     assert setup.returncode == 0, setup.stderr
-    names = ("invoices", "credit_notes", "payments", "sweep", "reconcile", "force-sync")
+    families = ("invoices", "credit_notes", "payments", "purchase_orders")
+    names = (*families, "sweep", "reconcile", "unmapped-vendors", "force-sync")
     assert told(setup)["deployments"] == [f"{place.name}-{name}" for name in names]
     assert place.tieout("setup", "--json").stdout == setup.stdout
 
@@ -159,7 +160,8 @@ def test_what_ops_changed_on_the_server_stays(prefect_server: str, place: Place)
                 change("PATCH", f"{each['id']}/schedules/{schedule['id']}", {"active": False})
             else:
                 change("DELETE", f"{each['id']}/schedules/{schedule['id']}")
-        params = {"first": "2026-02-01"} if name == "reconcile" else {"mode": "plan"}
+        of_a_period = name in ("reconcile", "unmapped-vendors")
+        params = {"first": "2026-02-01"} if of_a_period else {"mode": "plan"}
         parameters = {"installation": place.name, "params": params}
         change("PATCH", each["id"], {"parameters": parameters, "paused": name != "invoices"})
     before = [_ops(each) for each in deployed()]
@@ -200,7 +202,7 @@ def test_bad_input_gets_one_sentence_and_nothing_is_written(prefect_server: str,
     from blocks.connectwise.credentials import ConnectWiseCredentials
 
     assert place.tieout("setup").returncode == 0
-    one_sentence(place.tieout("sync", "purchase_orders"), 2, "not part of this version")
+    one_sentence(place.tieout("sync", "purchase_orders"), 2, "purchase_orders is off in policy.toml")
     one_sentence(place.tieout("sync", "invoices", "--reference", "99999999"), 2, "no invoice '99999999'")
     accounts = place.tables / "accounts.csv"
     text = accounts.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from flows.family import SyncForm
 
 
 def test_the_deployments_are_these() -> None:
-    """A deployment per family, every six hours; a nightly one; and those that people start.
+    """A deployment per family, every six hours; a nightly one; a weekly report; and those that people start.
 
     `prefect.yaml` has no schedules, so that a deploy touches none.
     """
@@ -26,15 +26,19 @@ def test_the_deployments_are_these() -> None:
         ("invoices", "flows.invoices.sync_invoices", "tieout", False),
         ("credit_notes", "flows.credit_notes.sync_credit_notes", "tieout", False),
         ("payments", "flows.payments.sync_payments", "tieout", False),
+        ("purchase_orders", "flows.purchase_orders.sync_purchase_orders", "tieout", False),
         ("sweep", "flows.sweep.sweep", "tieout", False),
         ("reconcile", "flows.reconcile.reconcile", "tieout", False),
+        ("unmapped-vendors", "flows.report.report", "tieout", False),
         ("force-sync", "flows.force_sync.force_sync", "tieout", False),
     ]
     assert seeds == {
         "invoices": [{"slug": "every-six-hours", "cron": "0 */6 * * *", "timezone": "UTC"}],
         "credit_notes": [{"slug": "every-six-hours", "cron": "10 */6 * * *", "timezone": "UTC"}],
         "payments": [{"slug": "every-six-hours", "cron": "20 */6 * * *", "timezone": "UTC"}],
+        "purchase_orders": [{"slug": "every-six-hours", "cron": "30 */6 * * *", "timezone": "UTC"}],
         "sweep": [{"slug": "nightly", "cron": "30 2 * * *", "timezone": "UTC"}],
+        "unmapped-vendors": [{"slug": "monday-morning", "cron": "0 7 * * 1", "timezone": "UTC"}],
     }
 
 

@@ -146,3 +146,36 @@ def test_payments_and_allocations_are_read_in_the_artifacts_of_their_runs(prefec
                 page = httpx.get(address[1])
                 assert page.status_code == 200 and row["reference"] in page.text
         assert made[f"{name}-summary"]["data"].startswith(f"# {family.replace('_', ' ').capitalize()}")
+
+
+def test_bills_are_read_in_the_artifacts_of_their_run(prefect_server: str, place: Place) -> None:
+    """Each bill with the lifecycle's row, and links to the order in ConnectWise and the bill in Xero."""
+    policy = place.tables / "policy.toml"
+    text = policy.read_text(encoding="utf-8")
+    policy.write_text(text.replace('purchase_orders = "off"', 'purchase_orders = "on"'), encoding="utf-8")
+    assert 'purchase_orders = "on"' in policy.read_text(encoding="utf-8")
+    assert place.tieout("setup").returncode == 0
+    refused = place.tieout("sync", "purchase_orders", "--json")
+    assert refused.returncode == 2
+    assert "lifecycle init" in json.loads(refused.stdout)["families"][0]["failed"]
+    assert latest_run(prefect_server)["state_type"] == "FAILED"
+    assert place.tieout("lifecycle", "init", "--preset", "goods_receipt").returncode == 0
+    for role, name in place.story.signers.items():
+        assert place.tieout("lifecycle", "sign", "--name", name, "--role", role).returncode == 0
+    for each in place.story.deliveries[0]:
+        each.act(place.tables)
+    ends = {each.number: each.ends.partition(":")[0] for each in place.story.deliveries[0]}
+    done = place.tieout("sync", "purchase_orders", "--json")
+    assert done.returncode == (3 if "held" in ends.values() else 0), done.stdout + done.stderr
+    made = artifacts(prefect_server, latest_run(prefect_server))
+    name = f"{place.name}-purchase-orders"
+    table = made[f"{name}-outcomes"]["data"]
+    rows = {row["reference"]: row for row in (json.loads(table) if isinstance(table, str) else table)}
+    assert {number: rows[number]["outcome"] for number in ends} == ends
+    for number, end in ends.items():
+        for column in ("ConnectWise", "Xero") if end == "posted" else ("ConnectWise",):
+            address = re.fullmatch(r"\[open\]\((.+)\)", rows[number][column] or "")
+            assert address, rows[number]
+            page = httpx.get(address[1])
+            assert page.status_code == 200 and number in page.text
+    assert made[f"{name}-summary"]["data"].startswith("# Purchase orders")

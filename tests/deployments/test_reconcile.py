@@ -97,6 +97,12 @@ def test_the_terminal_shows_a_line_per_month_and_one_per_name() -> None:
     ]
 
 
+def test_the_statement_of_purchase_orders_says_that_it_is_of_their_bills() -> None:
+    """It is by the dates of the bills, not of the orders."""
+    (title, *_) = printed(Statement("purchase_orders", MARCH, []))
+    assert title == "Bills of purchase orders dated 2026-03-01 to 2026-03-31"
+
+
 def test_what_is_unexplained_comes_first_with_its_records() -> None:
     """The verdict says where, and how much."""
     lines = printed(made(held("40001", "9999"), lost("40002", "330.00")))

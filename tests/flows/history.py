@@ -65,7 +65,7 @@ class Killer:
         """A call is about to be carried out."""
         last_words = self.after and self.events + 1 == self.at
         if last_words:
-            (self.world.connectwise if "/finance/" in request.path else self.world.xero)(request)
+            (self.world.connectwise if request.path.startswith("/v4_6_release/") else self.world.xero)(request)
         self._tick()
         return None
 

@@ -33,12 +33,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.engine.default import DefaultDialect
 
 from blocks.audit.database import open_audit
-from blocks.audit.tables import BINDINGS, RECORDS, REQUEST_ROWS, REQUESTS
+from blocks.audit.tables import BINDINGS, PURCHASE_ORDERS, RECORDS, REQUEST_ROWS, REQUESTS
 from blocks.xero.tokens import Tokens
 from deployments.sandbox.wire import ConnectionCut, Fault, Request, Response
 from deployments.sandbox.xero import XeroSwitches
 from mappings.outcomes import WAITING
-from tests.worlds import LOST, TIMED_OUT, TIMED_OUT_AFTER, World, answers
+from tests.worlds import LOST, OTHER_TENANT, TIMED_OUT, TIMED_OUT_AFTER, World, answers
 
 ACCOUNTS = """organisation,side,kind,category,item,account_code,item_code
 ,sales,service,,,200,
@@ -278,6 +278,92 @@ def allocations_act(world: World) -> None:
     connectwise.apply_credit(50006, 40008, "40")
 
 
+BY_PLACE = """organisation,state,event,status
+Sydney,fully_received,draft_bill,
+Perth,partially_received,bill_per_receipt,
+Perth,fully_received,bill_per_receipt,
+,reversed,hold,
+Sydney,vendor_invoice_received,update_bill_from_vendor_invoice,
+"""
+
+
+def ordered_act(world: World) -> None:
+    """Purchase orders of which some were received: Sydney makes a bill of a whole order, Perth one of each receipt."""
+    world.policy(
+        '[families]\npurchase_orders = "on"\n[purchases]\nfreight = "full_close"\n'
+        '[organisation."Sydney".contacts]\ncreate = "create"\n'
+    )
+    world.sign(BY_PLACE)
+    connectwise = world.connectwise
+    connectwise.add_location("Perth", id=12)
+    world.add_organisation("Perth", OTHER_TENANT).add_contact("Netgear Distribution", account_number="V-77")
+    world.paste("organisations.csv", "Perth,,,,,Perth")
+    # An account that will be archived, so that Xero refuses what is booked to it.
+    connectwise.add_catalog_item("ODD", cost=Decimal(7))
+    world.paste("accounts.csv", ",purchases,product,,ODD,310,")
+    for number in range(1, 10):
+        world.add_order(f"PO{number}", ("SWITCH", "10", "100"), ("CABLE", "4", "2.50"), id=number)
+    for number in range(31, 36):
+        world.add_order(f"PO{number}", id=number, location="Perth")
+    for number in (1, 2, 3, 4, 5):
+        receive(world, number)
+    for number in (31, 32, 33, 34):
+        connectwise.receive_part(world.order_lines(number)[0], 3, slip=f"S{number}")
+
+
+def receive(world: World, order: int, slip: str = "") -> None:
+    """Everything on an order arrives."""
+    for line in world.connectwise.rows("purchase_order_line", order):
+        if line["receivedStatus"] == "Waiting":
+            world.connectwise.receive_line(line["id"], slip=slip)
+
+
+def bills_act(world: World) -> None:
+    """Six hours later: price, freight, vendor invoice; more on a draft's slip and on an approved one's, taken back.
+
+    And new orders: received in full and in part, keyed by hand (alike, and not), refused, of a supplier to be made.
+    """
+    world.later()
+    connectwise = world.connectwise
+    there = {bill["InvoiceNumber"]: bill["InvoiceID"] for bill in world.bills()}
+    in_perth = world.xero.organisations[world.tenants["Perth"]]
+    perth = {bill["InvoiceNumber"]: bill["InvoiceID"] for bill in in_perth.bills()}
+
+    connectwise.edit_order_line(world.order_lines(1)[0], unitCost=Decimal(90))
+    connectwise.edit_purchase_order(2, freightCost=Decimal(15))
+    connectwise.close_purchase_order(2)
+    connectwise.enter_vendor_invoice(3, "INV-3")
+    world.books.approve(there["PO4"])
+    connectwise.unreceive_line(world.order_lines(4)[0], left=8)
+    lines = [{"LineItemID": line["LineItemID"]} for line in world.books.invoice(there["PO5"])["LineItems"]]
+    world.books.edit(there["PO5"], LineItems=[*lines[:-1], lines[-1] | {"AccountCode": "400"}])
+    connectwise.unreceive_line(world.order_lines(5)[0], left=6)
+
+    connectwise.receive_part(world.order_lines(31)[-1], 2, slip="S31")
+    connectwise.receive_part(world.order_lines(32)[-1], 2, slip="S99")
+    in_perth.approve(perth["PO33 / S33"])
+    receive(world, 33, "S33")
+    connectwise.unreceive_line(world.order_lines(34)[0])
+    connectwise.receive_part(world.order_lines(35)[0], 4)
+
+    supplier = world.books.contacts.find("name", "netgear distribution")[0].contact_id
+    for number, price in ((6, "100"), (7, "55")):
+        hand = [{"Description": "By hand", "Quantity": 10, "UnitAmount": price, "AccountCode": "300"}]
+        if number == 6:
+            hand.append({"Description": "By hand", "Quantity": 4, "UnitAmount": "2.50", "AccountCode": "300"})
+        world.books.enter_bill(supplier, f"PO{number}", Date=world.clock().date(), LineItems=hand)
+        receive(world, number)
+    receive(world, 8)
+    world.add_order("PO10", ("ODD", "2", "7"), id=10)
+    world.add_order("PO11", id=11)
+    for organisation in world.xero.organisations.values():
+        organisation.archive_account("310")
+    connectwise.add_company("MADE", "Made To Order", vendor_identifier="V-99")
+    world.add_order("PO12", id=12, vendorCompany="MADE")
+    for number in (10, 11, 12):
+        receive(world, number)
+
+
 @dataclass(frozen=True)
 class Act:
     """What happens before the cycle that is disturbed; where it goes on, a cycle runs between the two parts."""
@@ -285,6 +371,7 @@ class Act:
     begins: Callable[[World], None]
     goes_on: Callable[[World], None] | None = None
     family: str = "invoices"
+    set_up: Callable[[World], World] = World.ready_twice
 
 
 ACTS = {
@@ -295,6 +382,7 @@ ACTS = {
     "plain": Act(plain_act),
     "payments": Act(paid_act, payments_act, "payments"),
     "allocations": Act(applied_act, allocations_act, "credit_notes"),
+    "bills": Act(ordered_act, bills_act, "purchase_orders", World.ready_to_buy),
 }
 
 
@@ -409,8 +497,8 @@ class _Troupe:
         self.act = act
         self.schema = schema
         _warm_up(folder / "warm")
-        self.world = World(folder / "stage", audit_url=schema.url if schema else "").ready_twice()
         begun = ACTS[act]
+        self.world = begun.set_up(World(folder / "stage", audit_url=schema.url if schema else ""))
         self.family = begun.family
         begun.begins(self.world)
         if begun.goes_on is not None:
@@ -482,7 +570,10 @@ class _Troupe:
 
 @dataclass(frozen=True)
 class Picture:
-    """How things stand after a cycle: everything in Xero, which records are bound to what, and which ones wait."""
+    """How things stand after a cycle: everything in Xero, which records are bound to what, and which ones wait.
+
+    An order is known by how it stood (`orders`); something was said of it only where it had to wait, or became no bill.
+    """
 
     xero: dict[str, Any]
     contacts: dict[str, list[str]]
@@ -490,6 +581,7 @@ class Picture:
     waiting: frozenset[int]
     known: frozenset[int]
     paid: dict[str, list[str]]
+    orders: dict[int, tuple[str, str, str]]
 
     @classmethod
     def of(cls, world: World) -> Picture:
@@ -509,7 +601,7 @@ class Picture:
             },
             {row["connectwise_id"]: numbers.get(row["xero_id"], "nothing") for row in world.rows(BINDINGS)},
             frozenset(row["connectwise_id"] for row in records if row["outcome"] in WAITING),
-            frozenset(row["connectwise_id"] for row in records),
+            frozenset(row["connectwise_id"] for row in records if row["family"] != "purchase_orders"),
             {
                 f"{organisation.name} {each['InvoiceNumber']}": sorted(
                     # Which attempt of a row's payment it is makes no difference.
@@ -520,12 +612,16 @@ class Picture:
                 for each in organisation.invoices()
                 if each["AmountPaid"]
             },
+            {
+                row["connectwise_id"]: (row["state"], row["received_value"], row["content"])
+                for row in world.rows(PURCHASE_ORDERS)
+            },
         )
 
     def differences(self, other: Picture) -> list[str]:
         """What is different in `other`, in words."""
         found = []
-        for name, kind in [(name, kind) for name in self.xero for kind in ("ACCREC", "ACCRECCREDIT")]:
+        for name, kind in [(name, kind) for name in self.xero for kind in ("ACCREC", "ACCRECCREDIT", "ACCPAY")]:
             mine, theirs = self.xero[name].get(kind, {}), other.xero[name].get(kind, {})
             found += [f"{number} is missing in {name}" for number in sorted(mine.keys() - theirs.keys())]
             found += [f"{number} is too much in {name}" for number in sorted(theirs.keys() - mine.keys())]
@@ -536,7 +632,7 @@ class Picture:
                 for number in sorted(mine.keys() & theirs.keys())
                 if mine[number] != theirs[number]
             ]
-        for what in ("contacts", "bound", "waiting", "known", "paid"):
+        for what in ("contacts", "bound", "waiting", "known", "paid", "orders"):
             if getattr(self, what) != getattr(other, what):
                 found.append(f"{what}: {getattr(other, what)} instead of {getattr(self, what)}")
         return found
@@ -544,8 +640,9 @@ class Picture:
 
 def _warm_up(folder: Path) -> None:
     """Play all acts once in this very process: whatever is imported or compiled once, every fork has already."""
-    for name in ("later", "edits", "credits", "payments", "allocations"):
-        act, world = ACTS[name], World(folder / name).ready_twice()
+    for name in ("later", "edits", "credits", "payments", "allocations", "bills"):
+        act = ACTS[name]
+        world = act.set_up(World(folder / name))
         act.begins(world)
         world.cycle(family=act.family)
         if act.goes_on is not None:

@@ -16,7 +16,7 @@ import pytest
 from deployments.sandbox.xero import XeroSwitches
 from tests.flows.sweep import FAULTS, Case, Schema, Theatre
 
-ACTS = {"first": 50, "later": 50, "edits": 25, "credits": 25, "payments": 50, "allocations": 50}
+ACTS = {"first": 50, "later": 50, "edits": 25, "credits": 25, "payments": 50, "allocations": 50, "bills": 50}
 """How many kills there are to be at least."""
 ONLY_HERE = (
     "POST Invoices", "PUT CreditNotes", "POST CreditNotes", "PUT Payments", "POST one of Payments", "PUT Allocations",
@@ -105,10 +105,12 @@ def test_killed_at_every_call_and_commit_of_a_cycle(theatre: Theatre) -> None:
 
 def played_before(theatre: Theatre) -> int:
     """The last event that the other acts have as well: edits begin with a look at what is to be edited."""
-    looks = {"edits": "before GET Invoices", "credits": "before GET CreditNotes"}
+    looks = {"edits": "before GET Invoices", "credits": "before GET CreditNotes", "bills": "before GET lineitems"}
     return theatre.events.index(looks[theatre.act]) if theatre.act in looks else 0
 
 
+UNCLEAR = ("answer lost", "500 after the work", "time-out after the work", "web page", "cut short")
+"""Bad answers to a call that was carried out all the same."""
 KEYED = ("PUT Payments", "POST one of Payments", "PUT Allocations", "DELETE one of Allocations")
 """Writes that nothing but their key keeps from being done twice."""
 
@@ -128,6 +130,26 @@ def test_money_moves_once_though_xero_has_forgotten_every_key(theatre: Theatre) 
         for number, what in enumerate(theatre.calls, 1)
         if what in KEYED
         for fault in ("answer lost", "500 after the work", "time-out after the work", "cut short")
+    ]
+    assert len(cases) > 20
+    assert theatre.play(cases) == []
+
+
+@pytest.mark.parametrize("theatre", ["bills"], indirect=True)
+def test_a_receipt_is_billed_once_though_xero_has_forgotten_every_key(theatre: Theatre) -> None:
+    """Xero takes a bill's number any number of times: only a look among the supplier's bills tells what arrived."""
+    forgetful = XeroSwitches(forget_keys=True)
+    cases = [
+        kill(number, what, minutes, switches=forgetful)
+        for number, what in enumerate(theatre.events, 1)
+        if what in ("after PUT Invoices", "after POST Invoices", "before PUT Invoices")
+        for minutes in MINUTES
+    ]
+    cases += [
+        bad_answer(number, what, fault, switches=forgetful)
+        for number, what in enumerate(theatre.calls, 1)
+        if what in ("PUT Invoices", "POST Invoices")
+        for fault in UNCLEAR
     ]
     assert len(cases) > 20
     assert theatre.play(cases) == []

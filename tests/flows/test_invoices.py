@@ -34,6 +34,8 @@ ONE_READ = ["GET /finance/invoices"]
 class Remembered:
     """A success cache that can be looked into."""
 
+    full = False
+
     def __init__(self) -> None:
         self.kept: dict[str, dict[str, str]] = {}
 
@@ -227,6 +229,19 @@ def test_another_sale_with_the_number_is_held_and_costs_one_look_a_cycle(world: 
     assert world.outcomes(world.later().cycle()) == {"40001": "posted"}
     assert sorted(world.invoices()) == ["40001", "H-1"]
     assert world.exceptions() == []
+
+
+def test_what_a_person_let_stand_is_expected_to_have_her_total_from_then_on(world: World) -> None:
+    """A later edit of another field is written, and her total is no difference that anybody has to be told of."""
+    by_hand(world, "40001", amount="999")
+    number = world.add_invoice("40001")
+    world.cycle()
+    assert world.outcomes(world.later().cycle(take="theirs", references=["40001"])) == {"40001": "unchanged"}
+    world.later()
+    world.connectwise.edit_invoice(number, customerPO="PO-9")
+    assert world.outcomes(world.cycle()) == {"40001": "updated"}
+    assert world.invoices()["40001"]["Reference"] == "PO-9"
+    assert (total(world, "40001"), world.exceptions()) == ("1098.90", [])
 
 
 def test_a_hand_made_draft_that_is_deleted_frees_its_number(world: World) -> None:

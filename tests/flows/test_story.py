@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
+from deployments.lifecycle import begin, sign
 from deployments.sandbox.scenarios import load
 from flows.planning import plan_of
 from flows.reconciling import reconcile_families
@@ -79,3 +81,35 @@ def test_the_money_of_the_story_ends_equal_or_explained(tmp_path: Path) -> None:
     }
     different = {number for number, (ours, theirs) in story.balances().items() if ours != theirs}
     assert different == {*story.unapproved, *(money.number for money in story.money if ":" in money.ends)}
+
+
+def test_what_was_ordered_in_the_story_is_billed_as_told(tmp_path: Path) -> None:
+    """Nothing while the table is unsigned, or was changed since; then each receipt once, and what is held has words."""
+    world = World(tmp_path, clock=Clock(datetime(2026, 11, 22, 9, 0, tzinfo=UTC)), family="purchase_orders")
+    story = load("msp", world.connectwise, world.xero)
+    story.copy_tables(world.tables)
+    world.tenants = story.organisations
+    table = begin(world.tables, "goods_receipt")
+    for place, deliveries in enumerate(story.deliveries):
+        if place == 1:
+            text = table.read_text(encoding="utf-8")
+            for was, becomes in story.lifecycle.items():
+                assert was in text
+                text = text.replace(was, becomes)
+            table.write_text(text, encoding="utf-8")
+        if place < 2:
+            assert ("has not been signed", "was changed after")[place] in world.cycle().failed
+            for role, name in story.signers.items():
+                sign(world.tables, world.tenants, name, role, date(2026, 11, 22))
+        for each in deliveries:
+            each.act(world.tables)
+        told = world.outcomes(world.later().cycle())
+        assert {each.number: told[each.number] for each in deliveries} == {
+            each.number: each.ends for each in deliveries
+        }
+        held = {each["reference"]: each["message"] + each["fix"] for each in world.exceptions()}
+        for each in deliveries:
+            assert all(words in held[each.number] for words in each.words), held[each.number]
+    bills = world.bills("Brightwater Sydney")
+    assert {each["InvoiceNumber"]: (Decimal(each["SubTotal"]), each["Status"]) for each in bills} == story.bills
+    assert len(bills) == len(story.bills)

@@ -1,4 +1,5 @@
-"""The golden documents: pairs of a ConnectWise invoice with its rows and the Xero document that it becomes.
+"""The golden documents: pairs of a ConnectWise invoice with its rows, or of a purchase order with what one bill of it
+holds, and the Xero document that it becomes.
 
 `NAME.connectwise.json` is written by people, `NAME.xero.json` by `python -m tests.mappings.regenerate` and then
 reviewed by its amounts. All of them are mapped with the tables beside them.
@@ -10,12 +11,15 @@ from pathlib import Path
 
 import simplejson
 
+from mappings.bills import to_xero_bill
 from mappings.connectwise import (
     Agreement,
     CatalogItem,
+    Company,
     Department,
     Location,
     Reference,
+    SourceBill,
     SourceInvoice,
     TaxCode,
     read_json,
@@ -26,7 +30,7 @@ from mappings.outcomes import Hold
 from mappings.related import Related
 from mappings.surroundings import Surroundings, read_tables
 from mappings.xero import Document
-from tests.mappings.samples import SITE, SYDNEY, account, books, category, item, tax_rate
+from tests.mappings.samples import SITE, SYDNEY, account, books, category, contact, item, tax_rate
 
 FOLDER = Path(__file__).parent / "golden"
 NAMES = sorted(path.name.partition(".")[0] for path in FOLDER.glob("*.connectwise.json"))
@@ -44,22 +48,37 @@ RELATED = Related(
         ),
         313: CatalogItem(id=313, subcategory=Reference(id=42, name="Azure"), category=Reference(id=40, name="Cloud")),
     },
+    companies={
+        201: Company(id=201, identifier="NETGEAR", name="Netgear Distribution", vendor_identifier="V-77"),
+    },
     agreements={601: Agreement(id=601, type=Reference(id=8, name="Backup"))},
     locations={14: Location(id=14, name="Parramatta")},
     departments={22: Department(id=22, identifier="PROJ", name="Projects")},
 )
-"""What the documents point to: tax codes, places in the catalogue, an agreement's type, names of places."""
+"""What the documents point to: tax codes, the vendor, places in the catalogue, an agreement's type, names of places."""
 
 
 def world() -> Surroundings:
     """The tables beside the documents, and the books of Sydney."""
     revenue = [account(code) for code in ("200", "201", "202", "203", "206", "260", "265")]
     liabilities = [account("860", kind="EXPENSE"), account("870", kind="LIABILITY", Type="CURRLIAB")]
+    costs = [account(code, kind="EXPENSE", Type="DIRECTCOSTS", TaxType="INPUT") for code in ("300", "310", "425")]
     sydney = books(
-        accounts=[*revenue, *liabilities],
-        tax_rates=[tax_rate("OUTPUT", "10"), tax_rate("EXEMPTOUTPUT", "0"), tax_rate("TAX001", "8.875")],
+        contacts=[contact(1, "Acme Pty Ltd", "ACME01"), contact(2, "Netgear Distribution", "V-77")],
+        accounts=[*revenue, *liabilities, *costs],
+        tax_rates=[
+            tax_rate("OUTPUT", "10"),
+            tax_rate("EXEMPTOUTPUT", "0"),
+            tax_rate("TAX001", "8.875"),
+            tax_rate("INPUT", "10", CanApplyToRevenue=False),
+            tax_rate("EXEMPTEXPENSES", "0", CanApplyToRevenue=False),
+        ],
         currencies=("AUD", "NZD"),
-        items=[item("DOCK"), item("LEASE", SalesDetails={"AccountCode": "203"})],
+        items=[
+            item("DOCK"),
+            item("LEASE", SalesDetails={"AccountCode": "203"}),
+            item("RACK", PurchaseDetails={"AccountCode": "310", "TaxType": "INPUT"}),
+        ],
         tracking=[category("Region", "East", "West"), category("Team", "Service desk", "Projects")],
     )
     return Surroundings(
@@ -71,14 +90,17 @@ def world() -> Surroundings:
     )
 
 
-def source(name: str) -> SourceInvoice:
-    """The ConnectWise side of a pair."""
-    return SourceInvoice.model_validate(read_json((FOLDER / f"{name}.connectwise.json").read_bytes()))
+def source(name: str) -> SourceInvoice | SourceBill:
+    """The ConnectWise side of a pair. What has lines of its own is an order, and says what its bill holds."""
+    given = read_json((FOLDER / f"{name}.connectwise.json").read_bytes())
+    return SourceBill.model_validate(given) if "lines" in given else SourceInvoice.model_validate(given)
 
 
 def mapped_anew(name: str) -> Document | Hold:
-    """What the mapping makes of the ConnectWise side: an invoice, or of what is below zero a credit note."""
+    """What the mapping makes of the ConnectWise side: a bill, an invoice, or of what is below zero a credit note."""
     found = source(name)
+    if isinstance(found, SourceBill):
+        return to_xero_bill(found, world())
     return (to_xero_credit_note if is_credit(found.header) else to_xero_invoice)(found, world())
 
 

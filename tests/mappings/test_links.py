@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.links import ConnectWiseSite, xero_link
+from mappings.links import BILLS_PER_ORDER, ConnectWiseSite, bill_key, nth_of, order_of, xero_link
 
 API = "/v4_6_release/apis/3.0"
 SITE = ConnectWiseSite.of(f"https://api-au.myconnectwise.net{API}", "brightwater")
@@ -14,6 +14,7 @@ LINK = (
     "https://au.myconnectwise.net/v4_6_release/services/system_io/router/openrecord.rails"
     "?recordType=InvoiceFV&recid=39001&companyName=brightwater"
 )
+ORDER = LINK.replace("InvoiceFV", "PurchaseOrderFV").replace("39001", "9001")
 
 
 @pytest.mark.parametrize(
@@ -71,9 +72,22 @@ def test_a_company_with_xero_in_its_name_is_left_out_of_the_link(company: str) -
         LINK.replace("39001", "²"),
         LINK.replace("39001", "٣"),
         LINK.replace("39001", "039001"),
+        LINK.replace("39001", "-39001"),
+        LINK.replace("39001", "9" * 5000),
         LINK.replace("39001", ""),
         LINK + "&more=1",
         LINK + "#top",
+        LINK + "#2",
+        ORDER.replace("9001", "-9001"),
+        ORDER.replace("brightwater", "someoneelse"),
+        ORDER + "#",
+        ORDER + "#0",
+        ORDER + "#1",
+        ORDER + "#02",
+        ORDER + "#-2",
+        ORDER + "#²",
+        ORDER + "#1000",
+        ORDER + "#top",
         LINK.replace("openrecord", "other"),
         "https://[broken",
         "mailto:somebody@example.com",
@@ -82,6 +96,37 @@ def test_a_company_with_xero_in_its_name_is_left_out_of_the_link(company: str) -
 def test_somebody_elses_address_is_not_ours(link: str) -> None:
     """Another site, company, kind of record or tool: never taken for this record, and never an error."""
     assert SITE.record_of(link) is None
+
+
+BILLS = st.integers(1, BILLS_PER_ORDER - 1)
+
+
+@given(st.integers(0, 2**40), BILLS)
+def test_a_bill_is_known_by_its_order_and_its_place_in_it(order_id: int, n: int) -> None:
+    """One number for both, and no other bill has it."""
+    key = bill_key(order_id, n)
+    assert (order_of(key), nth_of(key)) == (order_id, n)
+
+
+@pytest.mark.parametrize("n", [-1, 0, 1000, 1001])
+def test_there_is_no_bill_before_the_first_and_none_that_would_be_another_orders(n: int) -> None:
+    with pytest.raises(ValueError, match=f"from 1 to 999, not {n}"):
+        bill_key(9001, n)
+
+
+def test_a_bill_leads_to_its_order_and_later_bills_are_told_apart_by_a_fragment() -> None:
+    """Letter for letter: it is how our bills are found again."""
+    assert SITE.link("purchase_orders", 9001) == SITE.link("bills", bill_key(9001, 1)) == ORDER
+    assert SITE.link("bills", bill_key(9001, 2)) == f"{ORDER}#2"
+    assert SITE.link("bills", bill_key(9001, 12)) == f"{ORDER}#12"
+
+
+@given(st.integers(1, 2**31 - 1), BILLS, st.sampled_from(["brightwater", "Xerox Partners", "a b&c"]))
+def test_the_link_of_a_bill_is_recognised_as_that_very_bill(order_id: int, n: int, company: str) -> None:
+    """The plain page of an order is its first bill: only bills carry such a link in Xero."""
+    site = ConnectWiseSite.of(f"https://psa.example.com{API}", company)
+    assert site.record_of(site.link("bills", bill_key(order_id, n))) == ("bills", bill_key(order_id, n))
+    assert site.record_of(site.link("purchase_orders", order_id)) == ("bills", bill_key(order_id, 1))
 
 
 def test_a_xero_document_is_opened_where_it_lives() -> None:
@@ -94,6 +139,11 @@ def test_a_xero_document_is_opened_where_it_lives() -> None:
         "https://go.xero.com/organisationlogin/default.aspx?shortcode=!syd"
         "&redirecturl=/AccountsPayable/ViewCreditNote.aspx?creditNoteID=abc"
     )
+    for family in ("bills", "purchase_orders"):
+        assert xero_link("https://api.xero.com", "!syd", family, "abc") == (
+            "https://go.xero.com/organisationlogin/default.aspx?shortcode=!syd"
+            "&redirecturl=/AccountsPayable/Edit.aspx?InvoiceID=abc"
+        )
     sandbox = "http://127.0.0.1:9001"
     assert xero_link(f"{sandbox}/", "!syd", "invoices", "abc") == f"{sandbox}/app/!syd/invoicing/view/abc"
     assert (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mappings.csv_tables import TablesUnusable
-from mappings.policy import Decisions, Policy, filled, read_policy
+from mappings.policy import Decisions, Policy, filled, filled_where_known, read_policy
 
 CONTRACT = """
 start_date = 2026-01-01
@@ -304,3 +304,21 @@ def test_templates_are_filled_once(template: str, text: str) -> None:
     """Braces inside a value are a customer's own and stay."""
     values = {"invoice_number": "40001", "id": "39001", "date": "2026-03-02", "customer_po": "{id} of 7"}
     assert filled(template, values) == text
+
+
+@pytest.mark.parametrize(
+    ("template", "invoice", "number"),
+    [
+        ("{po_number} / {receipt} / {vendor_invoice_number}", "V-1", "PO7 / V-1"),
+        ("{po_number} / {receipt} / {vendor_invoice_number}", "", "PO7"),
+        ("{vendor_invoice_number} - {po_number}", "", "PO7"),
+        ("{po_number} ({vendor_invoice_number})", "V-1", "PO7 (V-1)"),
+        ("{po_number} ({vendor_invoice_number})", "", "PO7"),
+        ("{po_number} [{vendor_invoice_number}] {receipt}", "", "PO7"),
+        ("Bill {po_number}", "", "Bill PO7"),
+    ],
+)
+def test_what_is_not_known_drops_out_of_a_number_with_its_separator(template: str, invoice: str, number: str) -> None:
+    """Contract section 4: unknown parts drop out of `bill_number`, and what was opened for them is not closed."""
+    values = {"po_number": "PO7", "receipt": "", "vendor_invoice_number": invoice}
+    assert filled_where_known(template, values) == number

@@ -8,17 +8,33 @@ import pytest
 
 from mappings.connectwise import Company, TaxCode
 from mappings.csv_tables import TablesUnusable
+from mappings.lifecycle import PRESETS, Event, State
 from mappings.links import ConnectWiseSite
 from mappings.surroundings import read_tables
 from tests.mappings.samples import FILES, books, surroundings, tables
 
 
 def test_the_tables_of_a_folder_are_read_together() -> None:
-    """The policy too; files that mean nothing here are left alone."""
-    read = tables({"policy.toml": '[sales]\ninvoice_status = "submitted"\n', "lifecycle.csv": "x,y\n", "old.bak": ""})
+    """The policy and the lifecycle too; files that mean nothing here are left alone."""
+    read = tables(
+        {
+            "policy.toml": '[sales]\ninvoice_status = "submitted"\n',
+            "lifecycle.csv": PRESETS["goods_receipt"],
+            "lifecycle.signed.toml": f'[operator]\nname = "Ann"\ndate = 2026-03-01\nsha256 = "{"0" * 64}"\n',
+            "approvals.csv": "x,y\n",
+            "old.bak": "",
+        }
+    )
     assert len(read.accounts.rows) == 9
     assert read.contacts.rows == []
     assert read.policy.sales.invoice_status == "submitted"
+    assert [row.events for row in read.lifecycle.fired("Sydney", [State.FULLY_RECEIVED])] == [(Event.DRAFT_BILL,)]
+    assert [signature.name for signature in read.signatures] == ["Ann"]
+
+
+def test_without_a_lifecycle_there_are_no_rows_and_no_signatures() -> None:
+    """Every other family does without."""
+    assert (tables().lifecycle.rows, tables().signatures) == ((), ())
 
 
 def test_every_problem_of_every_file_is_told_at_once() -> None:
@@ -28,6 +44,8 @@ def test_every_problem_of_every_file_is_told_at_once() -> None:
         "accounts.csv": FILES["accounts.csv"].encode() + b"=1,,,,,,\n",
         "contacts.csv": b"\xff",
         "policy.toml": b"[sales]\nx = 1\ny = 2\n",
+        "lifecycle.csv": b"organisation,state,event,status\n,received,none,\n",
+        "lifecycle.signed.toml": b"[owner]\n",
     }
     with pytest.raises(TablesUnusable) as caught:
         read_tables(files)
@@ -38,6 +56,8 @@ def test_every_problem_of_every_file_is_told_at_once() -> None:
         ("taxes.csv", 0),
         ("contacts.csv", 1),
         *[("policy.toml", 0)] * 2,
+        ("lifecycle.csv", 2),
+        ("lifecycle.signed.toml", 0),
     ]
 
 
@@ -51,8 +71,9 @@ def test_the_digest_names_the_very_content_of_the_folder() -> None:
         tables({"policy.toml": ""}).digest,
         tables({"policy.toml": "#"}).digest,
         tables({"contacts.csv": "organisation,role,company,contact_id,account_number,contact_name\n"}).digest,
+        tables({"lifecycle.csv": PRESETS["manual"]}).digest,
     }
-    assert len(changed | {same}) == 6
+    assert len(changed | {same}) == 7
 
 
 def test_the_digest_of_the_surroundings_names_everything_that_decides() -> None:

@@ -159,7 +159,7 @@ def test_a_rate_is_sent_only_where_one_is_known() -> None:
 
 OWN = {
     "status", "connectwise_id", "reference", "organisation", "tenant_id", "contact_name", "rows_used",
-    "company_id", "new_contact",
+    "company_id", "new_contact", "receipt", "billed", "source",
 }  # fmt: skip
 CHANGED: dict[str, Any] = {
     "family": "credit_notes",

@@ -36,6 +36,7 @@ COLUMNS = {
 KINDS = "product service expense agreement adjustment progress special down_payment freight rounding"
 # Per cent by tax type: what Xero would compute for the tables' tax types.
 RATES = {"OUTPUT": 10, "OUTPUT2": 15, "EXEMPTOUTPUT": 0, "ZERORATED": 0, "EXEMPTEXPORT": 0}
+RATES |= {"INPUT": 10, "INPUT2": 15, "EXEMPTEXPENSES": 0, "NONE": 0}
 
 
 class World:
@@ -87,7 +88,8 @@ def test_the_world_has_the_size_of_eight_weeks(world: World) -> None:
     """About 120 invoices of 30 customers in four places, most of them closed."""
     scenario = world.scenario
     assert 115 <= len(scenario.invoices) <= 130
-    assert 28 <= len(world.connectwise.tables["company"]) <= 33
+    assert 28 <= len(world.connectwise.tables["company"]) <= 36
+    assert len(world.connectwise.tables["purchase_order"]) == len(scenario.orders) == 4
     assert len(world.connectwise.tables["location"]) == 4
     assert (len(scenario.open), len(scenario.credit_memos), len(scenario.early)) == (8, 2, 1)
     assert len(scenario.troubles) == 14 and len(scenario.expected) == 12 and len(scenario.adopted) == 1
@@ -326,7 +328,7 @@ def test_the_tables_name_accounts_and_tax_types_that_xero_has(world: World) -> N
             account = books.account_by_code(row["account_code"])
             assert account is not None and account.status == "ACTIVE" and account.system is None
             for tax in rows_of(tables / "taxes.csv"):
-                if tax["organisation"] == name:
+                if (tax["organisation"], tax["side"]) == (name, row["side"]):
                     rate = books.tax_rates[tax["tax_type"]]
                     assert rate.status == "ACTIVE" and rate.fits(account)
                     assert rate.percent == RATES[tax["tax_type"]]
@@ -396,6 +398,34 @@ def test_what_is_edited_later_has_no_other_trouble(world: World) -> None:
         assert edit.number in world.good and world.invoice(edit.number)["total"] > 0
         assert edit.says.endswith(".") and edit.ends.endswith(".")
         assert bool(edit.words) == bool(edit.held)
+
+
+def test_what_was_ordered_has_not_come_yet_and_has_a_supplier_each(world: World) -> None:
+    """All orders are open, after the start date and in the catalogue; one supplier alone is not found in Xero."""
+    connectwise, sydney = world.connectwise, world.books("Brightwater Sydney")
+    found: dict[str, list[str]] = {}
+    for number, order in world.scenario.orders.items():
+        header = connectwise.record("purchase_order", order)
+        assert not header["closedFlag"] and header["poNumber"] == number
+        assert date.fromisoformat(header["poDate"][:10]) > world.scenario.start_date
+        for line in connectwise.rows("purchase_order_line", order):
+            assert line["receivedStatus"] == "Waiting" and line["unitCost"] > 0 and line["tax"] > 0
+        vendor = connectwise.record("company", header["vendorCompany"]["id"])
+        bears = [one.name for one in sydney.contacts if one.account_number == vendor["vendorIdentifier"]]
+        found.setdefault(vendor["name"], bears)
+    assert sorted(map(len, found.values())) == [0, 1, 1]
+    assert not sydney.bills()
+
+
+def test_each_delivery_says_what_happens_and_how_it_ends(world: World) -> None:
+    """Sentences, an outcome, and words for each that is held; two people sign."""
+    scenario = world.scenario
+    for delivery in [each for cycle in scenario.deliveries for each in cycle]:
+        assert delivery.number in scenario.orders
+        assert delivery.says.endswith(".") and delivery.told.endswith(".")
+        assert bool(delivery.words) == delivery.ends.startswith("held")
+    assert set(scenario.signers) == {"operator", "finance_lead"} and len(set(scenario.signers.values())) == 2
+    assert sum(number.split(" / ")[0] == next(iter(scenario.orders)) for number in scenario.bills) == 3
 
 
 def test_an_unknown_scenario_is_refused() -> None:

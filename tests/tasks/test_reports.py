@@ -96,3 +96,19 @@ def test_the_summary_repeats_outcomes_with_links_that_every_version_of_the_ui_sh
     last = linked_outcomes([row | links]).splitlines()[-1]
     assert last == "| 24\\_101 | A\\|B | posted | 10.00 AUD | [ConnectWise](<https://cw.example/1?a=b>) |  |"
     assert linked_outcomes([]) == ""
+
+
+def test_a_bill_is_shown_with_its_receipt_and_with_the_row_and_hash_of_the_lifecycle() -> None:
+    """Several bills belong to one order; what made each of them is read beside it (design 6)."""
+    fired = ("lifecycle.csv row 3: ,partially_received,bill_per_receipt,draft", "lifecycle.csv, SHA-256 2c65")
+    row = {
+        "reference": "PO7", "part": "S1", "organisation": "Sydney", "outcome": "posted", "reason": "",
+        "amount": "330.00",
+        "currency": "AUD", "connectwise_url": "", "xero_url": "", "message": "",
+        "rows_used": "\n".join([*fired, "accounts.csv row 9: ,purchases,product,,,300,"]),
+    }  # fmt: skip
+    shown = outcome_row(row)
+    assert (shown["reference"], shown["what"]) == ("PO7 / S1", " · ".join(fired))
+    assert "| PO7 / S1 |" in linked_outcomes([row])
+    held = outcome_row(row | {"message": "Taken back.", "part": ""})
+    assert (held["reference"], held["what"]) == ("PO7", " · ".join(["Taken back.", *fired]))

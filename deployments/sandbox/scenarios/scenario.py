@@ -82,6 +82,24 @@ class Money:
     """What the story says of it afterwards."""
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """What happens to one purchase order before a cycle, and how that has to end then."""
+
+    number: str
+    says: str
+    act: Callable[[Path], object]
+    """Do it; the argument is the folder of the tables in use."""
+    ends: str
+    """The outcome that the cycle has to give it, with the reason behind a colon where there is one."""
+    told: str
+    """What the story says of it afterwards."""
+    words: tuple[str, ...] = ()
+    """What has to be said of it where it is held."""
+    line: str = ""
+    """The line that is pasted into a table, where that is what somebody does."""
+
+
 @dataclass
 class Scenario:
     """A world that was built, by invoice number."""
@@ -122,6 +140,16 @@ class Scenario:
     """What happens to the money of some invoices later on."""
     balances: Callable[[], dict[str, tuple[Decimal, Decimal]]] = dict
     """What is due on each of these invoices in ConnectWise and in Xero, now."""
+    orders: dict[str, int] = field(default_factory=dict)
+    """ConnectWise ids of the purchase orders, by number."""
+    deliveries: list[list[Delivery]] = field(default_factory=list)
+    """What becomes of them, cycle by cycle."""
+    bills: dict[str, tuple[Decimal, str]] = field(default_factory=dict)
+    """The bills that there are at the end, by what people see as their Reference: net amount and status."""
+    lifecycle: dict[str, str] = field(default_factory=dict)
+    """Rows of lifecycle.csv that are changed after the first of these cycles, old to new."""
+    signers: dict[str, str] = field(default_factory=dict)
+    """Who signs lifecycle.csv, by role."""
 
     def copy_tables(self, into: Path) -> Path:
         """Copy the tables to a folder of one's own, with the start date written into its `policy.toml`."""

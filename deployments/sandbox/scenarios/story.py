@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
 from deployments.sandbox.connectwise import SimulatedConnectWise
-from deployments.sandbox.scenarios.scenario import HERE, Cure, Edit, Money, Scenario
+from deployments.sandbox.scenarios.scenario import HERE, Cure, Delivery, Edit, Money, Scenario
 from deployments.sandbox.xero import Organisation, SimulatedXero
 
 Data = dict[str, Any]
@@ -57,6 +58,7 @@ class _Story:
         self.locations: dict[str, Data] = {place["name"]: place for place in data["location"]}
         self.customers: dict[str, Data] = {one["identifier"]: one for one in data["customer"]}
         self.lock_dates: dict[str, date] = {}
+        self.order_numbers: dict[str, str] = {}
         self.scenario = Scenario(name, HERE / name / "tables", self.start, {})
 
     def tell(self) -> Scenario:
@@ -66,18 +68,22 @@ class _Story:
             self._set_up_connectwise()
             for customer in self.data["customer"]:
                 self._meet(customer)
+            for vendor in self.data["vendor"]:
+                self._buy_from(vendor)
             for order in self.data["sales_order"]:
                 self.connectwise.add_sales_order(**order)
         drafts = [*self._told(), *self._ordinary()]
         drafts.sort(key=lambda draft: draft.dated)
         for number, draft in enumerate(drafts, self.data["first_number"]):
             self._enter(str(number), draft)
+        self._order()
         self._settle_some()
         for name, day in self.lock_dates.items():
             self.organisations[name].set_lock_date(day)
         self._note_cures()
         self._note_edits()
         self._note_money()
+        self._note_deliveries()
         return self.scenario
 
     def _moment(self, day: date, minute: int = 0) -> datetime:
@@ -147,6 +153,14 @@ class _Story:
             organisation.add_contact(f"{shown} (old)", account_number=number)
         if kind == "archived":
             organisation.archive_contact(contact["ContactID"])
+
+    def _buy_from(self, vendor: Data) -> None:
+        """A supplier in ConnectWise, and its contact in the books of the first organisation."""
+        identifier, name, number = vendor["identifier"], vendor["name"], vendor["vendor_identifier"]
+        self.connectwise.add_company(identifier, name, vendor_identifier=number, taxCode="GST", currency="AUD")
+        shown = str(vendor.get("xero_name", name))
+        books = next(iter(self.organisations.values()))
+        books.add_contact(shown, account_number="" if "xero_name" in vendor else number)
 
     # --- what is told one by one
 
@@ -229,6 +243,21 @@ class _Story:
         )
         if self.connectwise.record("invoice", self.scenario.invoices[number])["subtotal"] == given["amount"]:
             self.scenario.adopted += (number,)
+
+    def _order(self) -> None:
+        """The purchase orders, each with the prices of the catalogue; nothing of them has come yet."""
+        for place, given in enumerate(self.data["purchase_order"]):
+            number, raised = f"PO-{self.data['first_order'] + place}", self.today - timedelta(days=given["days_ago"])
+            with self.connectwise.at(self._moment(raised)):
+                self.scenario.orders[number] = self.connectwise.add_purchase_order(
+                    poNumber=number,
+                    poDate=raised,
+                    vendorCompany=given["vendor"],
+                    location="Sydney",
+                    department="Procurement",
+                    lines=given["lines"],
+                )
+            self.order_numbers[given["key"]] = number
 
     def _settle_some(self) -> None:
         """A few customers have paid, and one of the credit memos is used."""
@@ -371,6 +400,124 @@ class _Story:
                 "the allocation was taken off and made anew; the rest stays with the credit note.",
             ),
         ]
+
+    # --- what was ordered arrives
+
+    def _note_deliveries(self) -> None:
+        """One order arrives in three parts, one before its supplier's invoice; one is sent back in part."""
+        scenario, world = self.scenario, self.connectwise
+        numbers = self.order_numbers
+        parts, invoiced, sent_back, unmapped = (
+            numbers[key] for key in ("in_parts", "invoiced", "sent_back", "unmapped")
+        )
+        day = self.today
+
+        def line(number: str) -> int:
+            """The newest line of an order: the one that still waits for its rest."""
+            return max(int(each["id"]) for each in world.rows("purchase_order_line", scenario.orders[number]))
+
+        def arrives(number: str, slip: str, part: int = 0) -> Callable[[Path], object]:
+            if part:
+                return lambda _tables: world.receive_part(line(number), part, slip=slip, date=day)
+            return lambda _tables: world.receive_line(line(number), slip=slip, date=day)
+
+        def goes_back(_tables: Path) -> None:
+            books = next(iter(self.organisations.values()))
+            (bill,) = books.bills(sent_back)
+            books.approve(bill["InvoiceID"])
+            world.unreceive_line(line(sent_back), left=6)
+
+        row = "Brightwater Sydney,supplier,TASMAN,,,TCS Warehousing Pty Ltd,trades under another name"
+        cure = Cure(unmapped, "", "tables", "contacts.csv", row)
+        scenario.deliveries += [
+            [
+                Delivery(
+                    parts,
+                    "4 of 10 switches arrive, with the packing slip NW-881.",
+                    arrives(parts, "NW-881", 4),
+                    "skipped",
+                    "partially received, for which the table says none.",
+                ),
+                Delivery(
+                    invoiced,
+                    "All 6 monitors arrive.",
+                    arrives(invoiced, "PF-118"),
+                    "posted",
+                    "fully received: a draft bill.",
+                ),
+                Delivery(
+                    sent_back,
+                    "All 8 docking stations arrive.",
+                    arrives(sent_back, "NW-884"),
+                    "posted",
+                    "fully received: a draft bill.",
+                ),
+                Delivery(
+                    unmapped,
+                    "All 5 access points arrive, from a supplier who has another name in Xero.",
+                    arrives(unmapped, "TC-440"),
+                    "held: missing_contact",
+                    "no bill without its supplier: this is what the bookkeeper sees.",
+                    (
+                        "Brightwater Sydney has no contact for Tasman Components (account number V-203).",
+                        "contacts.csv: Brightwater Sydney,supplier,",
+                    ),
+                ),
+            ],
+            [
+                Delivery(
+                    parts,
+                    "What came with NW-881 has been there for a while.",
+                    lambda _tables: None,
+                    "posted",
+                    "a bill for the first receipt, now that the table says so.",
+                ),
+                Delivery(
+                    parts,
+                    "3 more switches arrive, with the packing slip NW-902.",
+                    arrives(parts, "NW-902", 3),
+                    "posted",
+                    "and one for the second.",
+                ),
+                Delivery(
+                    invoiced,
+                    "The supplier's invoice PF-30771 comes, and its number is entered on the order.",
+                    lambda _tables: world.enter_vendor_invoice(scenario.orders[invoiced], "PF-30771", day),
+                    "updated",
+                    "the draft bears the supplier's number and date now.",
+                ),
+                Delivery(
+                    sent_back,
+                    "The bookkeeper approves the bill; then 2 of the 8 docking stations go back.",
+                    goes_back,
+                    "held: receipt_reversed",
+                    "an approved bill is not changed; the supplier credit to enter is named.",
+                    ("taken back in ConnectWise", "Enter a supplier credit of 531.30 AUD"),
+                ),
+                Delivery(
+                    unmapped,
+                    "The bookkeeper pastes the row into contacts.csv.",
+                    cure.apply,
+                    "posted",
+                    "lands by itself: every cycle takes up what waits.",
+                    line=f"contacts.csv: {row}",
+                ),
+            ],
+            [
+                Delivery(
+                    parts,
+                    "The last 3 switches arrive, with the packing slip NW-915.",
+                    arrives(parts, "NW-915"),
+                    "posted",
+                    "three receipts, three bills; what has one gets no other.",
+                ),
+            ],
+        ]
+        for given in self.data["bill"]:
+            shown = given["number"].replace("{order}", numbers[given["order"]])
+            scenario.bills[shown] = given["net"], given.get("status", "DRAFT")
+        scenario.lifecycle = {each["was"]: each["becomes"] for each in self.data["lifecycle"]}
+        scenario.signers = dict(self.data["signers"])
 
     def _balance(self, number: str) -> Decimal:
         """What is due on an invoice in ConnectWise."""

@@ -1,0 +1,313 @@
+"""Which bills a purchase order should have: what was received and is not billed yet, each quantity once (design 6).
+
+ConnectWise has no receipts, only lines whose received quantity grows (connectwise.md, 11.4). So nothing here knows
+events: what was received of a line, less what all bills of the order hold of it, is what is to be billed. Clones,
+edited packing slips, reopening and running again change neither side, and cannot bill twice.
+
+| received against billed | what becomes of it |
+|---|---|
+| more, and a bill event fires | onto its draft (the order's, or that receipt's), else a further bill |
+| more, and none fires | waits |
+| less | off the drafts, the newest first; then off approved bills, which only says so: they are held |
+| a line that was billed is not shown any more | held: absence is no reversal |
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+
+from mappings.connectwise import PurchaseOrder, PurchaseOrderLine, SourceBill, SourcePurchaseOrder
+from mappings.lifecycle import Event, State, received
+from mappings.money import ZERO, to_cents
+from mappings.outcomes import Hold, Reason
+
+FREIGHT = "freight"
+"""The key of an order's freight among the lines of its bills. Its quantity is 1."""
+ONE = Decimal(1)
+BILL_EVENTS = (Event.DRAFT_BILL, Event.BILL_PER_RECEIPT)
+
+
+def line_key(line: PurchaseOrderLine) -> str:
+    """Our key of a line, the same for as long as the line is there."""
+    return f"line:{line.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """A bill of an order as our records hold it, and whether it may be changed where it is now.
+
+    `quantities` by line key. `n` counts the bills of an order from 1; `receipt` is its packing slip, else R1, R2; ''
+    for a bill of all that was received. `editable`: it is a draft, or waits for approval, in Xero. `gone`: a person
+    deleted or voided it; what it billed stays billed until it is taken back in ConnectWise.
+    """
+
+    n: int
+    receipt: str
+    quantities: Mapping[str, Decimal]
+    editable: bool
+    gone: bool = False
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What one bill of an order should hold."""
+
+    n: int
+    receipt: str
+    quantities: dict[str, Decimal] = field(default_factory=dict)
+    is_new: bool = False
+    editable: bool = True
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """What the signed lifecycle says of an order: the events of the rows that fired, their status, and their text."""
+
+    state: State
+    events: frozenset[Event] = frozenset()
+    status: str = ""
+    cited: tuple[str, ...] = ()
+
+    @property
+    def bill(self) -> Event | None:
+        """The event that makes bills; None where nothing does."""
+        return next((event for event in BILL_EVENTS if event in self.events), None)
+
+    @property
+    def follows_vendor_invoice(self) -> bool:
+        """Whether the vendor invoice's number and date go onto drafts that are there already."""
+        return Event.UPDATE_BILL_FROM_VENDOR_INVOICE in self.events or self.bill is not None
+
+
+def over_received(source: SourcePurchaseOrder) -> list[tuple[str, Decimal, Decimal]]:
+    """Products of which more was received than ordered: name, ordered, received.
+
+    Over all lines of a product: a receipt in parts clones lines, and what comes on top of a full receipt may stand on
+    a line with the quantity 0 (connectwise.md, 11.4).
+    """
+    ordered: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    got: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for line in source.lines:
+        name = (line.product.identifier if line.product else "") or line.description or f"line {line.id}"
+        # What was received in part may still say the whole quantity, and its clone says the rest again.
+        ended = line.canceled_flag or line.received_status.startswith("PartiallyReceive")
+        ordered[name] += min(line.quantity, received(line)) if ended else line.quantity
+        got[name] += received(line)
+    return [(name, ordered[name], got[name]) for name in got if got[name] > ordered[name]]
+
+
+def bills_of(
+    source: SourcePurchaseOrder, firing: Firing, billed: Sequence[Billed], freight: str, over_receipt: str
+) -> list[Wanted] | Hold:
+    """Every bill that the order has or should have, with what it should hold; or why nothing can be said of it.
+
+    `freight` and `over_receipt` are the policy's words. The result names each of `billed`, and new ones after them.
+    """
+    header = source.header
+    lines = {line_key(line): line for line in source.lines}
+    gone = sorted({key for each in billed for key in each.quantities} - lines.keys() - {FREIGHT})
+    if gone:
+        return Hold(
+            Reason.LINES_INCOMPLETE,
+            ", ".join(gone),
+            f"{header.po_number}: ConnectWise does not show {len(gone)} line(s) any more that are on its bills "
+            f"({', '.join(key.partition(':')[2] for key in gone)}).",
+            "Let the API member see the lines; if they were deleted, enter a supplier credit in Xero for what was not "
+            "received, or restore them in ConnectWise.",
+        )
+    returned = [line for line in source.lines if line.received_quantity < 0]
+    if returned:
+        line = returned[0]
+        return Hold(
+            Reason.UNREADABLE_RECORD,
+            f"line {line.line_number or line.id}",
+            f"{header.po_number}: {plain_quantity(line.received_quantity)} was received of line "
+            f"{line.line_number or line.id} ({line.description or 'without a description'}), and a bill cannot take "
+            "goods back.",
+            "Enter a supplier credit for what went back in Xero, and take the line off the order in ConnectWise, so "
+            "that the rest of it can be billed.",
+        )
+    wanted = [Wanted(each.n, each.receipt, dict(each.quantities), False, each.editable, each.gone) for each in billed]
+    surplus = _settle_differences(lines, wanted)
+    if firing.bill is None or Event.HOLD in firing.events:
+        return wanted
+    if over_receipt == "hold" and (surplus and (over := over_received(source))):
+        told = "; ".join(f"{name}: ordered {plain_quantity(want)}, received {plain_quantity(got)}"
+                         for name, want, got in over)  # fmt: skip
+        return Hold(
+            Reason.OVER_RECEIPT,
+            ", ".join(name for name, _, _ in over)[:200],
+            f"More was received on {header.po_number} than was ordered ({told}).",
+        )
+    if firing.bill is Event.DRAFT_BILL:
+        if surplus:
+            _onto(wanted, "", surplus)
+    else:
+        for receipt, group in _by_receipt(source, surplus, wanted):
+            _onto(wanted, receipt, group)
+    _place_freight(header, firing, wanted, freight)
+    return wanted
+
+
+def left_over(source: SourcePurchaseOrder, held: Sequence[Mapping[str, Decimal]]) -> dict[str, Decimal]:
+    """What was received, and freight where there is any, less what these bills hold; by line key, above zero."""
+    all_of_it = {line_key(line): received(line) for line in source.lines}
+    if source.header.freight_cost:
+        all_of_it[FREIGHT] = ONE
+    rest = {key: got - sum((each.get(key, ZERO) for each in held), ZERO) for key, got in all_of_it.items()}
+    return {key: quantity for key, quantity in rest.items() if quantity > 0}
+
+
+def plain_quantity(value: Decimal) -> str:
+    """A quantity for people: no zeros at its end, no exponent."""
+    return format(value.normalize(), "f")
+
+
+def _settle_differences(lines: Mapping[str, PurchaseOrderLine], wanted: Sequence[Wanted]) -> dict[str, Decimal]:
+    """Take off the bills what is received no more; give what is received and on no bill yet."""
+    surplus: dict[str, Decimal] = {}
+    # What is gone first, then drafts, the newest of them first: what a person has approved is only told of.
+    order = sorted(wanted, key=lambda each: (not each.gone, not each.editable, -each.n))
+    for key, line in lines.items():
+        difference = received(line) - sum((each.quantities.get(key, ZERO) for each in wanted), ZERO)
+        if difference > 0:
+            surplus[key] = difference
+        for each in order:
+            if difference >= 0:
+                break
+            taken = min(each.quantities.get(key, ZERO), -difference)
+            if taken:
+                difference += taken
+                each.quantities[key] -= taken
+                if not each.quantities[key]:
+                    del each.quantities[key]
+                    if each.gone and each.quantities.keys() == {FREIGHT}:
+                        # With its goods the freight of a removed bill went back, too.
+                        each.quantities.clear()
+    return surplus
+
+
+def _by_receipt(
+    source: SourcePurchaseOrder, surplus: Mapping[str, Decimal], wanted: Sequence[Wanted]
+) -> list[tuple[str, dict[str, Decimal]]]:
+    """What is to be billed, receipt by receipt: by packing slip, else by the day on which it was received."""
+    groups: dict[tuple[str, str], dict[str, Decimal]] = {}
+    slips: dict[tuple[str, str], str] = {}
+    for line in sorted(source.lines, key=lambda each: (each.date_received is None, each.date_received, each.id)):
+        if (key := line_key(line)) in surplus:
+            slip = " ".join(line.packing_slip.split())
+            group = (slip.casefold(), "" if slip else str(line.date_received or ""))
+            slips.setdefault(group, slip)
+            groups.setdefault(group, {})[key] = surplus[key]
+    count = max((each.n for each in wanted), default=0)
+    receipts: list[tuple[str, dict[str, Decimal]]] = []
+    for group, quantities in groups.items():
+        there = [each for each in wanted if slips[group] and _same_slip(each.receipt, slips[group])]
+        if any(each.editable for each in there):
+            receipts.append((next(each.receipt for each in reversed(there) if each.editable), quantities))
+            continue
+        count += 1
+        name = slips[group] or f"R{count}"
+        # More on a slip whose bill is approved already makes a further bill, and that needs a name of its own.
+        receipts.append((f"{name} ({len(there) + 1})" if there else name, quantities))
+    return receipts
+
+
+def _same_slip(receipt: str, slip: str) -> bool:
+    return re.fullmatch(re.escape(slip.casefold()) + r"( \(\d+\))?", receipt.casefold()) is not None
+
+
+def _onto(wanted: list[Wanted], receipt: str, quantities: Mapping[str, Decimal]) -> None:
+    """Put quantities onto the draft of a receipt ('': the newest draft of the order), or onto a new bill."""
+    takes = [
+        each for each in wanted if each.editable and (each.receipt == receipt if receipt else each.receipt != FREIGHT)
+    ]
+    if not takes:
+        takes = [Wanted(max((each.n for each in wanted), default=0) + 1, receipt, is_new=True)]
+        wanted += takes
+    for key, quantity in quantities.items():
+        takes[-1].quantities[key] = takes[-1].quantities.get(key, ZERO) + quantity
+
+
+def _place_freight(header: PurchaseOrder, firing: Firing, wanted: list[Wanted], rule: str) -> None:
+    """Freight once: with everything received and the order closed, or with its first bill, or on one of its own."""
+    if rule == "never" or not header.freight_cost or any(FREIGHT in each.quantities for each in wanted):
+        return
+    if rule == "first_bill":
+        if wanted:
+            _onto([wanted[0]] if wanted[0].editable else wanted, "", {FREIGHT: ONE})
+        return
+    if not header.closed_flag or firing.state is not State.FULLY_RECEIVED:
+        return
+    if rule == "separate_bill":
+        number = max((each.n for each in wanted), default=0) + 1
+        wanted.append(Wanted(number, "freight", {FREIGHT: ONE}, is_new=True))
+        return
+    _onto(wanted, "", {FREIGHT: ONE})
+
+
+def bill_value(bill: SourceBill) -> Decimal:
+    """What a bill holds, in the order's currency, before tax, to the cent."""
+    costs = {line_key(line): line.unit_cost for line in bill.lines} | {FREIGHT: bill.header.freight_cost}
+    return to_cents(sum((quantity * costs.get(key, ZERO) for key, quantity in bill.quantities), ZERO))
+
+
+def value_of(lines: Sequence[PurchaseOrderLine]) -> Decimal:
+    """What was received of these lines, in the order's currency, before tax and freight, unrounded."""
+    return sum((received(line) * line.unit_cost for line in lines), ZERO)
+
+
+def ordered_value(lines: Sequence[PurchaseOrderLine]) -> Decimal:
+    """What is ordered, in the order's currency, before tax and freight, unrounded; cancelled lines as far as received.
+
+    A line that was received in part and cloned for the rest may still say the whole quantity.
+    """
+    value = ZERO
+    for line in lines:
+        cut = line.canceled_flag or line.received_status in ("PartiallyReceiveCloneRest", "PartiallyReceiveCancelRest")
+        value += (received(line) if cut else line.quantity) * line.unit_cost
+    return value
+
+
+def source_of(
+    source: SourcePurchaseOrder,
+    each: Wanted,
+    firing: Firing,
+    due_days: int | None,
+    written: tuple[str, date, date] | None,
+) -> SourceBill:
+    """One bill of an order as the mapping gets it. `written`: number, date and due date that it has, if it is there."""
+    follows = each.editable and firing.follows_vendor_invoice
+    return SourceBill(
+        header=source.header,
+        lines=source.lines,
+        n=each.n,
+        receipt=each.receipt,
+        quantities=tuple(sorted(each.quantities.items())),
+        status=firing.status,
+        cited=firing.cited,
+        due_days=due_days,
+        kept=None if written is None or follows else written,
+        approved=not each.editable,
+    )
+
+
+def nothing_left(bill: SourceBill, number: str) -> Hold:
+    """A bill from which everything was taken back: a person decides about it."""
+    order = bill.header.po_number
+    done = f"then say that it is done with `tieout sync purchase_orders --reference {order} --take theirs`"
+    return Hold(
+        Reason.RECEIPT_REVERSED,
+        number,
+        f"Everything on the {'approved bill' if bill.approved else 'draft bill'} {number} of {order} was taken back in "
+        "ConnectWise.",
+        f"Enter a supplier credit for the whole of {number} in Xero, {done}; or receive the goods again in ConnectWise."
+        if bill.approved
+        else f"Delete the draft {number} in Xero if the goods went back; or receive them again in ConnectWise.",
+    )
