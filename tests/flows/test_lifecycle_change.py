@@ -13,8 +13,6 @@ from mappings.lifecycle import PRESETS, read_lifecycle
 from mappings.lifecycle_change import changes
 from tests.worlds import World
 
-SLIP = {"slip": "S1"}
-
 
 def in_every_state(world: World) -> dict[str, int]:
     """An order in each state that comes about without a bill, by its number."""
@@ -24,9 +22,9 @@ def in_every_state(world: World) -> dict[str, int]:
     }
     systems = world.connectwise
     for name in ("PART", "PART INVOICED"):
-        systems.receive_part(world.order_lines(made[name])[0], 3, **SLIP)
+        systems.receive_part(world.order_lines(made[name])[0], 3, slip="S1")
     for name in ("FULL", "FULL OPEN", "INVOICED"):
-        systems.receive_line(world.order_lines(made[name])[0], **SLIP)
+        systems.receive_line(world.order_lines(made[name])[0], slip="S1")
     systems.close_purchase_order(made["FULL"])
     systems.cancel_purchase_order(made["CANCELLED"])
     for name in ("INVOICED", "PART INVOICED"):
@@ -38,7 +36,7 @@ def with_bills_in_every_state(world: World) -> dict[str, int]:
     """Orders whose bill (where the table makes one) is approved, paid, removed, or its goods taken back."""
     made = {name: world.add_order(name) for name in ("APPROVED", "PAID", "REMOVED", "REVERSED")}
     for name, order in made.items():
-        world.connectwise.receive_line(world.order_lines(order)[0], **SLIP)
+        world.connectwise.receive_line(world.order_lines(order)[0], slip="S1")
         world.connectwise.enter_vendor_invoice(order, f"V-{name}")
     cycle(world)
     for bill in world.bills():
