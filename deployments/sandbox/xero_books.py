@@ -260,6 +260,16 @@ class Document:
         return KIND_OF[self.type]
 
 
+@dataclass(slots=True)
+class PurchaseOrder(Document):
+    """One purchase order: a document that is never due, paid or credited, and moves no figure of the books."""
+
+    delivery_date: date | None = None
+    expected_arrival: date | None = None
+    delivery: dict[str, str] = field(default_factory=dict)
+    """DeliveryAddress, AttentionTo, Telephone and DeliveryInstructions, as they were sent."""
+
+
 class _Keyed(Protocol):
     @property
     def updated(self) -> datetime: ...
@@ -347,6 +357,15 @@ def document_store() -> Store[Document]:
         number=lambda one: ((one.type, fold(one.number)),) if one.number else (),
         any_number=lambda one: (fold(one.number),) if one.number else (),
         reference=lambda one: (fold(one.reference),) if one.reference else (),
+        contact=lambda one: (one.contact_id,),
+    )
+
+
+def order_store() -> Store[PurchaseOrder]:
+    """An empty store of purchase orders, found by number and by supplier."""
+    return Store[PurchaseOrder](
+        lambda one: one.document_id,
+        number=lambda one: (fold(one.number),) if one.number else (),
         contact=lambda one: (one.contact_id,),
     )
 
@@ -442,6 +461,7 @@ class Books:
         self.contacts = contact_store()
         self.stores = {kind.name: document_store() for kind in KINDS}
         self.documents = self.stores[INVOICE.name]
+        self.orders = order_store()
         self.all_payments = payment_store()
         self.all_allocations = allocation_store()
         self.all_batches = Store[Batch](lambda one: one.batch_id)
@@ -458,10 +478,14 @@ class Books:
 
     def today(self) -> date:
         """The calendar date where the organisation is."""
+        return self.local(self.clock()).date()
+
+    def local(self, moment: datetime) -> datetime:
+        """A moment by the clocks where the organisation is."""
         try:
-            return self.clock().astimezone(ZoneInfo(self.country.zone)).date()
+            return moment.astimezone(ZoneInfo(self.country.zone))
         except ZoneInfoNotFoundError:
-            return self.clock().astimezone(UTC).date()
+            return moment.astimezone(UTC)
 
     def next_number(self, prefix: str, taken: Callable[[str], bool]) -> str:
         """The next automatic number that nobody has."""

@@ -81,3 +81,9 @@ class XeroSwitches:
 
     reconciled_payment_deletable: bool = False
     """Whether a payment that is reconciled with a bank statement can be deleted by the API."""
+
+    unapproved_order_billable: bool = True
+    """Whether a purchase order that is DRAFT or SUBMITTED can be marked BILLED, or only an AUTHORISED one."""
+
+    order_update_needs_contact: bool = False
+    """Whether an update of a purchase order that does not name its Contact is refused."""

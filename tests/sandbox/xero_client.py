@@ -212,8 +212,10 @@ UNDESCRIBED = {
     "CreditNote": {"ID", "DateString"},
     "Prepayment": {"ID", "DateString"},
     "Overpayment": {"ID", "DateString"},
+    "PurchaseOrder": {"DateString", "DeliveryDateString", "Type", "HasErrors", "IsDiscounted"},
 }
 COLLECTIONS = {
+    "PurchaseOrders",
     "Invoices",
     "Contacts",
     "Accounts",
