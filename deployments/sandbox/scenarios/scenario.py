@@ -100,6 +100,23 @@ class Delivery:
     """The line that is pasted into a table, where that is what somebody does."""
 
 
+@dataclass(frozen=True)
+class Purchase:
+    """One purchase order that nobody knows of before it is raised, and what is billed on of it. Amounts before tax."""
+
+    number: str
+    says: str
+    act: Callable[[], object]
+    """Raise it, let all of it arrive, and enter its supplier's invoice where that has come."""
+    cost: Decimal
+    """What was ordered and arrives, in the order's currency."""
+    vendor_invoice: str = ""
+    invoice: str = ""
+    """The number of the customer's invoice that bills it on; empty where nobody was charged."""
+    revenue: Decimal = Decimal(0)
+    """What that invoice charges for these goods, in its currency."""
+
+
 @dataclass
 class Scenario:
     """A world that was built, by invoice number."""
@@ -144,6 +161,10 @@ class Scenario:
     """ConnectWise ids of the purchase orders, by number."""
     deliveries: list[list[Delivery]] = field(default_factory=list)
     """What becomes of them, cycle by cycle."""
+    purchases: dict[str, Purchase] = field(default_factory=dict)
+    """What can be ordered after all that, by name: `shared_first` and `shared_second` (one supplier's invoice over
+    both), `sold_on` (a customer's invoice bills it on) and `never_charged`. Nothing of it is there before its `act`.
+    """
     bills: dict[str, tuple[Decimal, str]] = field(default_factory=dict)
     """The bills that there are at the end, by what people see as their Reference: net amount and status."""
     lifecycle: dict[str, str] = field(default_factory=dict)

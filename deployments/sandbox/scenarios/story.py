@@ -16,7 +16,7 @@ from random import Random
 from typing import Any, Literal
 
 from deployments.sandbox.connectwise import SimulatedConnectWise
-from deployments.sandbox.scenarios.scenario import HERE, Cure, Delivery, Edit, Money, Scenario
+from deployments.sandbox.scenarios.scenario import HERE, Cure, Delivery, Edit, Money, Purchase, Scenario
 from deployments.sandbox.xero import Organisation, SimulatedXero
 
 Data = dict[str, Any]
@@ -84,6 +84,7 @@ class _Story:
         self._note_edits()
         self._note_money()
         self._note_deliveries()
+        self._note_purchases()
         return self.scenario
 
     def _moment(self, day: date, minute: int = 0) -> datetime:
@@ -518,6 +519,52 @@ class _Story:
             scenario.bills[shown] = given["net"], given.get("status", "DRAFT")
         scenario.lifecycle = {each["was"]: each["becomes"] for each in self.data["lifecycle"]}
         scenario.signers = dict(self.data["signers"])
+
+    # --- what is ordered later on, and billed on
+
+    def _note_purchases(self) -> None:
+        first = self.data["first_order"] + len(self.data["purchase_order"])
+        costs = {item["identifier"]: item["cost"] for item in self.data["item"]}
+        for place, given in enumerate(self.data["purchase"], first):
+            invoice = self.scenario.keys[given["invoice"]] if "invoice" in given else ""
+            rows = self._rows_sold(invoice, given) if invoice else []
+            self.scenario.purchases[given["key"]] = Purchase(
+                f"PO-{place}",
+                given["says"],
+                partial(self._purchase, f"PO-{place}", given, rows),
+                sum((costs[line["product"]] * line["quantity"] for line in given["lines"]), Decimal(0)),
+                given.get("vendor_invoice", ""),
+                invoice,
+                sum((row["extPrice"] for row in rows), Decimal(0)),
+            )
+
+    def _rows_sold(self, invoice: str, given: Data) -> list[Data]:
+        """The rows of an invoice that bill the lines of an order on, one for each."""
+        rows = self.connectwise.rows("product", self.scenario.invoices[invoice])
+        return [
+            next(row for row in rows if row["catalogItem"]["identifier"] == line["product"]) for line in given["lines"]
+        ]
+
+    def _purchase(self, number: str, given: Data, rows: list[Data]) -> None:
+        world = self.connectwise
+        order = self.scenario.orders[number] = world.add_purchase_order(
+            poNumber=number,
+            poDate=self.today - timedelta(days=given["days_ago"]),
+            vendorCompany=given["vendor"],
+            location="Sydney",
+            department="Procurement",
+            lines=given["lines"],
+        )
+        for place, line in enumerate(world.rows("purchase_order_line", order)):
+            if rows:
+                world.buy_for(line["id"], rows[place]["id"])
+            elif "customer" in given:
+                item = line["product"]["identifier"]
+                sold = world.add_product(given["customer"], catalogItem=item, quantity=line["quantity"])
+                world.buy_for(line["id"], sold)
+            world.receive_line(line["id"], slip=given["slip"], date=self.today)
+        if "vendor_invoice" in given:
+            world.enter_vendor_invoice(order, given["vendor_invoice"], self.today)
 
     def _balance(self, number: str) -> Decimal:
         """What is due on an invoice in ConnectWise."""
