@@ -176,7 +176,7 @@ class Billing:
                     number += 1
             self._look_at_the_unlisted()
             if selection.sweep:
-                sweeping.sweep_documents(self.orders.cycle, partial(self._documents_whole, order_of=int))
+                self.orders.sweep(partial(self._documents_whole, order_of=int))
                 sweeping.sweep_documents(self.bills, self._whole)
             self._take_up_waiting()
             self._take_up_differing()
@@ -218,8 +218,7 @@ class Billing:
         found: dict[int, dict[str, Any]] = {}
         accepted: list[Standing] = []
         if selection.ids:
-            asked = list(dict.fromkeys(map(order_of, selection.ids)))
-            found.update({record["id"]: record for record in client.purchase_orders_by_id(asked)})
+            found.update({record["id"]: record for record in client.purchase_orders_by_id(selection.ids)})
         for reference in selection.references:
             text = reference.strip()
             if text.lower().startswith("id:") and text[3:].strip().isdigit():
@@ -283,8 +282,13 @@ class Billing:
         """
         cycle, ids = self.cycle, list(self.hidden)
         standings = runs.standings(self.audit, cycle.family, ids)
-        posted = orders.bills(self.audit, ids)
-        there, closed = self._in_xero([one for group in posted.values() for one in group])
+        bills = orders.bills(self.audit, ids)
+        there, closed = self._in_xero([one for group in bills.values() for one in group])
+        posted = {number: [one.bound for one in group] for number, group in bills.items()}
+        placed = self.orders.placed(ids)
+        for number, one in placed.items():
+            posted.setdefault(number, []).append(one.bound)
+        there |= self.orders.in_xero(placed.values(), closed)
         new = [n for n in posted if n not in standings or standings[n].reason not in MISSING]
         known = orders.count(self.audit)
         many = too_many(len(new), known)
@@ -293,8 +297,8 @@ class Billing:
         for number, (order, gone) in self.hidden.items():
             bound, standing = posted.get(number, []), standings.get(number)
             entry = Entry(number, order.reference, {}, seen=order.seen)
-            dead = [one for one in bound if one.bound.xero_id in there and not there[one.bound.xero_id].live]
-            if (many and number in new) or any(one.bound.organisation in closed for one in bound):
+            dead = [one for one in bound if one.xero_id in there and not there[one.xero_id].live]
+            if (many and number in new) or any(one.organisation in closed for one in bound):
                 continue
             if len(dead) == len(bound):
                 # Nothing of it is in Xero (any more), so nobody has to do anything.
@@ -306,7 +310,10 @@ class Billing:
             else:
                 certain = gone and order.location_id in self.locations
                 reason = Reason.SOURCE_DELETED if certain else Reason.SOURCE_HIDDEN
-                message = f"ConnectWise does not show the purchase order {order.reference} any more; its bills stay."
+                message = (
+                    f"ConnectWise does not show the purchase order {order.reference} any more; what is in Xero for it "
+                    "stays."
+                )
                 results.append(cycle.hold(entry, Hold(reason, order.reference, message)))
                 continue
             self.noted[number] = replace(order, is_open=False)

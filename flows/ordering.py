@@ -6,13 +6,17 @@ bills that it speaks of are in Xero, so that is looked at when all of them have 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
 
-from blocks.audit import orders, requests, runs
+from blocks.audit import orders, requests, runs, sweeps
 from blocks.audit.orders import PostedBill
 from blocks.audit.runs import Standing
 from flows.cycle import ONE_BY_ONE, WAITING_PAGE, carry, create_rest
+from flows.sweeping import Whole, sweep_documents
 from mappings.allocations import Allocating
 from mappings.billing import Firing
 from mappings.connectwise import SourceOrder
@@ -20,9 +24,10 @@ from mappings.kinds import BILL, PURCHASE_ORDER
 from mappings.lifecycle import PO_EVENTS, Event, State
 from mappings.links import order_of
 from mappings.money import plain
-from mappings.orders import Placed, all_billed, only_its_status, wanted_order
+from mappings.orders import DELETED, Placed, all_billed, only_its_status, wanted_order
 from mappings.outcomes import SAID_OF_POSTED, WAITING, Hold, Outcome
 from mappings.payments import Paying
+from mappings.plans import Bound
 from mappings.xero import Document, Found
 from tasks.calls import Calls
 from tasks.cycle import Cycle, Entry
@@ -68,6 +73,29 @@ class Orders:
         """Those of these orders whose document waits, or of which something was said."""
         return {number for number, standing in self.standings(ids).items() if _told(standing)}
 
+    def in_xero(self, placed: Iterable[Placed], closed: set[str]) -> dict[str, Found]:
+        """How these documents stand in Xero now, by id; adds to `closed` the organisations that could not be asked."""
+        groups: dict[str, list[Bound]] = defaultdict(list)
+        for one in placed:
+            groups[one.bound.organisation].append(one.bound)
+        there: dict[str, Found] = {}
+        for organisation, group in sorted(groups.items()):
+            tenant_id, ids = group[0].tenant_id, [one.xero_id for one in group]
+            if tenant_id in self.cycle.doors.tenants.values():
+                read = partial(self._read, tenant_id, ids, there)
+                if not self.cycle.reach(organisation, read):
+                    closed.add(organisation)
+        return there
+
+    def _read(self, tenant_id: str, ids: Sequence[str], there: dict[str, Found]) -> None:
+        there.update(self.cycle.doors.xero.documents_by_id(tenant_id, PURCHASE_ORDER, ids))
+
+    def sweep(self, whole: Whole) -> None:
+        """Look for what people changed or removed of them in Xero; nothing is read where there are none."""
+        tenants = self.cycle.doors.tenants.values()
+        if any(sweeps.documents(self.audit, self.cycle.family, tenant_id, date.min, -1, 1) for tenant_id in tenants):
+            sweep_documents(self.cycle, whole)
+
     # Before the bills
 
     def take(
@@ -99,6 +127,7 @@ class Orders:
             written = placed.written if placed is not None else None
             if (
                 written is not None
+                and written.status != DELETED
                 and not wanted.written
                 and wanted.content == written.source
                 and not (self.forced or _told(standing))

@@ -17,7 +17,7 @@ from flows.updates import is_old
 from mappings.allocations import Allocate, Allocating, Unallocate
 from mappings.connectwise import read_json
 from mappings.kinds import BILL, CREDIT_NOTE, FAMILY_SHOWN, INVOICE, PURCHASE_ORDER, Kind
-from mappings.links import record_shown
+from mappings.links import order_of, record_shown
 from mappings.merging import FieldChange
 from mappings.money import ZERO, plain
 from mappings.outcomes import Outcome
@@ -88,6 +88,13 @@ def key_of(each: Write | Adopt | Settled) -> tuple[int, str]:
 
 Approved = dict[tuple[int, str], str]
 """The basis of each write that a plan allows, by record and part."""
+
+
+def records_in(approved: Approved, family: str) -> list[int]:
+    """The ids in ConnectWise of the records that a plan of a family writes: of a bill, that of its order."""
+    if family != BILL.asked_as:
+        return [number for number, _ in approved]
+    return list(dict.fromkeys(number if part == ITSELF else order_of(number) for number, part in approved))
 
 
 class PlanMoved(NotConfigured):

@@ -78,13 +78,13 @@ def wanted_order(
     if Event.HOLD in events:
         return None
     if Event.DELETE_PO in events and firing.state is State.CANCELLED:
-        if placed is None or written is None:
+        if placed is None or written is None or written.status == DELETED:
             return None
         return _step(source, firing, written, DELETED, f"-VOID-{source.header.id}-{placed.bound.xero_id[:8]}")
     status = "AUTHORISED" if Event.APPROVE_PO in events else "DRAFT"
     if billed and firing.state is State.FULLY_RECEIVED and events & set(PO_EVENTS):
         status = BILLED
-    if written is not None:
+    if written is not None and written.status != DELETED:
         status = further(written.status, status)
     if Event.DRAFT_PO in events or (Event.UPDATE_PO in events and there):
         quantities = ordered_quantities(source.lines)
@@ -93,7 +93,7 @@ def wanted_order(
                 header=source.header, lines=source.lines, quantities=quantities, status=status, cited=firing.cited
             )
         return _nothing_ordered(source, written.number) if written is not None else None
-    if written is not None and written.status != status:
+    if written is not None and written.status not in (status, DELETED):
         return _step(source, firing, written, status)
     return None
 

@@ -534,6 +534,9 @@ class Found:
         """From an element of `/Invoices`, `/CreditNotes` or `/PurchaseOrders`."""
         contact = given.get("Contact") or {}
         is_order = "PurchaseOrderID" in given
+        if is_order:
+            # It comes with all that Xero knows of the supplier, which changes with each of his bills.
+            given = {**given, "Contact": {name: contact.get(name) for name in ("ContactID", "Name")}}
         return cls(
             given.get("InvoiceID") or given.get("CreditNoteID") or given.get("PurchaseOrderID") or "",
             # That Xero answers this one is recorded, and not in its description.

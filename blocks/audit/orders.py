@@ -14,7 +14,7 @@ from blocks.audit import requests
 from blocks.audit.database import Audit, Held, pack
 from blocks.audit.runs import STANDING, Standing, standing_of
 from blocks.audit.tables import BINDINGS, PURCHASE_ORDERS, RECORDS
-from mappings.kinds import BILL
+from mappings.kinds import BILL, PURCHASE_ORDER
 from mappings.links import BILLS_PER_ORDER, bill_key, order_of
 from mappings.merging import LastWrite
 from mappings.plans import Bound
@@ -99,12 +99,15 @@ def open_ids(audit: Audit) -> list[int]:
 
 
 def decided_by_another(audit: Audit, lifecycle: str) -> list[int]:
-    """The orders of which something was received, and that were dealt with by another lifecycle than this one."""
+    """The orders that another lifecycle than this one decided on, and that were received in part or are in Xero."""
     query = select(PURCHASE_ORDERS.c.connectwise_id, PURCHASE_ORDERS.c.received_value).where(
         PURCHASE_ORDERS.c.lifecycle != lifecycle
     )
+    placed = select(BINDINGS.c.connectwise_id).where(BINDINGS.c.family == PURCHASE_ORDER.family)
     with audit.reading() as connection:
-        return [row.connectwise_id for row in connection.execute(query) if Decimal(row.received_value)]
+        rows = connection.execute(query).all()
+        in_xero = set(connection.execute(placed).scalars()) if rows else set()
+    return [row.connectwise_id for row in rows if Decimal(row.received_value) or row.connectwise_id in in_xero]
 
 
 def count(audit: Audit) -> int:
