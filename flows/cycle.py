@@ -27,7 +27,7 @@ from blocks.audit.runs import Result, Standing
 from blocks.audit.watermarks import Watermark, WatermarkMoved
 from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
 from flows import creates, sweeping, updates
-from flows.planning import digest_of
+from flows.planning import digest_of, key_of
 from flows.sifting import by_header, posted_elsewhere, sift
 from flows.sweeping import Listed, Steps
 from mappings.kinds import CREDIT_NOTE
@@ -459,8 +459,7 @@ def _approved(cycle: Cycle, action: Action | Result | None) -> Action | Result |
     """With an approved plan only what stands in it is written, and exactly so."""
     if cycle.approved is None or not isinstance(action, (Adopt, Create, Settled, Update)):
         return action
-    document = action.document
-    if cycle.approved.get((document.connectwise_id, document.part)) == digest_of(action):
+    if cycle.approved.get(key_of(action)) == digest_of(action):
         return action
     return Hold(Reason.PLAN_MOVED)
 
