@@ -91,7 +91,9 @@ class Delivery:
     act: Callable[[Path], object]
     """Do it; the argument is the folder of the tables in use."""
     ends: str
-    """The outcome that the cycle has to give it, with the reason behind a colon where there is one."""
+    """The outcome that the cycle has to give it, with the reason behind a colon where there is one; of several
+    documents theirs, with commas.
+    """
     told: str
     """What the story says of it afterwards."""
     words: tuple[str, ...] = ()
@@ -165,6 +167,10 @@ class Scenario:
     """What can be ordered after all that, by name: `shared_first` and `shared_second` (one supplier's invoice over
     both), `sold_on` (a customer's invoice bills it on) and `never_charged`. Nothing of it is there before its `act`.
     """
+    placed: list[list[Delivery]] = field(default_factory=list)
+    """What becomes of orders that are in Xero as well, cycle by cycle: the purchases above, and two that are raised."""
+    placed_orders: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """The purchase orders that there are in Xero at the end, by number: whose they are, and their status."""
     bills: dict[str, tuple[Decimal, str]] = field(default_factory=dict)
     """The bills that there are at the end, by what people see as their Reference: net amount and status."""
     lifecycle: dict[str, str] = field(default_factory=dict)
