@@ -10,12 +10,15 @@ something differs from what was dealt with last.
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+
+import simplejson
 
 from blocks.audit import orders, requests, runs
 from blocks.audit import watermarks as watermark_rows
@@ -52,7 +55,7 @@ from mappings.billing import (
     source_of,
     value_of,
 )
-from mappings.connectwise import PurchaseOrder, SourceBill
+from mappings.connectwise import PurchaseOrder, SourceBill, read_json
 from mappings.kinds import BILL
 from mappings.lifecycle import Event, State, objections, receipt_state, states_of, unsigned
 from mappings.links import BILLS_PER_ORDER, bill_key, nth_of, order_of
@@ -61,6 +64,7 @@ from mappings.outcomes import MISSING, SAID_OF_POSTED, WAITING, Hold, Outcome, R
 from mappings.related import Related
 from mappings.sweeping import all_at_once, too_many
 from mappings.updates import EDITABLE
+from mappings.vendor_invoices import VendorInvoices, in_words
 from mappings.xero import Found
 from tasks import posting
 from tasks.calls import Calls
@@ -119,7 +123,9 @@ class Billing:
 
     `seen` are the orders that were dealt with; `again` those whose lines a sweep reads although they look as before.
     `hidden` are those that ConnectWise does not show, each with whether it says itself that there is no such order;
-    `noted` is how orders stand once all their bills have an outcome.
+    `noted` is how orders stand once all their bills have an outcome. `invoices` are the vendors' invoices as the audit
+    knows them and as this cycle reads them; `told` is what the bills of orders were last told of the others of theirs.
+    `put_by` are orders whose invoice may cover others, which another page may show; None once all lists are read.
     """
 
     def __init__(self, cycle: Cycle, calls: Calls, selection: Selection) -> None:
@@ -143,6 +149,9 @@ class Billing:
         self.again: frozenset[int] = frozenset()
         self.hidden: dict[int, tuple[Order, bool]] = {}
         self.noted: dict[int, Order] = {}
+        self.invoices = VendorInvoices()
+        self.told: dict[int, str] = {}
+        self.put_by: dict[int, bytes] | None = None
         self.highest: datetime | None = None
         self.began: datetime | None = None
 
@@ -169,9 +178,13 @@ class Billing:
                 [*orders.billed_since(self.audit, since), *orders.moved_since(self.audit, since.date())]
             )
         number = 0
+        for each in orders.invoiced(self.audit):
+            self.invoices.note(each.connectwise_id, each.reference, each.vendor_id, each.vendor_invoice_number)
+            self.told[each.connectwise_id] = each.also_covers
         if selection.named:
             self._look_at(named, forced=True)
         else:
+            self.put_by = {}
             for pages, label, counts in self._lists(position.position):
                 while not pages.done:
                     page = self.calls.one(extract_purchase_orders, Reading(cycle.family, pages, [label]))
@@ -179,6 +192,7 @@ class Billing:
                         self.began = self.began or page.at
                     self._look_at(page.records, forced=selection.forced, changed=counts, many=number)
                     number += 1
+            self._look_at_what_was_put_by(number)
             self._look_at_the_unlisted()
             if selection.sweep:
                 sweeping.sweep_bills(self.bills, self._whole)
@@ -256,15 +270,43 @@ class Billing:
     def _look_at_the_unlisted(self) -> None:
         """Orders that the lists do not show, and that are to be looked at all the same.
 
-        What was open and is listed no more; what another lifecycle decided on; in a sweep what was billed lately.
+        What was open and is listed no more; what another lifecycle decided on; in a sweep what was billed lately; and
+        those whose vendor's invoice covers other orders than when they were dealt with.
         """
         wanted = set(orders.open_ids(self.audit)) | set(orders.decided_by_another(self.audit, self.lifecycle.digest))
-        left = sorted((wanted | self.again) - self.seen)
-        for start in range(0, len(left), WAITING_PAGE):
-            chunk = left[start : start + WAITING_PAGE]
-            shown = self.cycle.doors.connectwise.purchase_orders_by_id(chunk)
-            self._look_at(shown)
-            self._look_for_hidden(set(chunk) - {raw["id"] for raw in shown})
+        left = sorted((wanted | self.again | self._told_otherwise()) - self.seen)
+        asked: set[int] = set()
+        while left:
+            asked.update(left)
+            for start in range(0, len(left), WAITING_PAGE):
+                chunk = left[start : start + WAITING_PAGE]
+                shown = self.cycle.doors.connectwise.purchase_orders_by_id(chunk)
+                self._look_at(shown)
+                self._look_for_hidden(set(chunk) - {raw["id"] for raw in shown})
+            # What was just read may be on another invoice by now.
+            left = sorted(self._told_otherwise() - self.seen - asked)
+
+    def _told_otherwise(self) -> set[int]:
+        """The orders whose bills were told of other orders of their vendor's invoice than it covers by now."""
+        return {number for number, told in self.told.items() if told != self._also_covers(number)}
+
+    def _also_covers(self, number: int) -> str:
+        return ", ".join(dict.fromkeys(self.invoices.covered_with(number).values()))
+
+    def _put_by(self, each: Header, order: Order | None) -> bool:
+        """Whether an order is looked at only once all lists are read: another page may name its vendor's invoice."""
+        if self.put_by is None or not (each.order.vendor_invoice_number or (order is not None and order.also_covers)):
+            return False
+        # Compressed: they may be as many as there are orders.
+        raw = simplejson.dumps(each.raw, use_decimal=True)
+        self.put_by.setdefault(each.order.id, zlib.compress(raw.encode(), 1))
+        return True
+
+    def _look_at_what_was_put_by(self, many: int) -> None:
+        found, self.put_by = list((self.put_by or {}).values()), None
+        for start in range(0, len(found), WAITING_PAGE):
+            headers = [read_json(zlib.decompress(each).decode()) for each in found[start : start + WAITING_PAGE]]
+            self._look_at(headers, forced=self.selection.forced, many=many)
 
     def _look_for_hidden(self, ids: Iterable[int]) -> None:
         """Orders that ConnectWise's lists do not show: shown by their own address after all, or noted as hidden."""
@@ -311,7 +353,7 @@ class Billing:
                 message = f"ConnectWise does not show the purchase order {order.reference} any more; its bills stay."
                 results.append(cycle.hold(entry, Hold(reason, order.reference, message)))
                 continue
-            self.noted[number] = replace(order, is_open=False)
+            self.noted[number] = replace(order, is_open=False, also_covers=self._also_covers(number))
         cycle.counts["read"] += len(results)
         cycle.record(results)
 
@@ -334,19 +376,26 @@ class Billing:
             for key, standing in orders.bill_standings(self.audit, ids).items()
             if _waits(standing) or standing.reason in SAID_OF_POSTED
         }
+        ours = [each for each in understood if each.order.id in known or not _too_early(each.order, cycle)]
+        for each in ours:
+            header = each.order
+            self.invoices.note(header.id, header.po_number, header.vendor_company.id or 0, header.vendor_invoice_number)
+        if changed:
+            times = (each.order.info.last_updated for each in understood)
+            self.highest = max((at for at in (self.highest, *times) if at is not None), default=None)
         todo: list[Header] = []
-        for each in understood:
+        for each in ours:
             number, order = each.order.id, known.get(each.order.id)
-            at = each.order.info.last_updated
-            if changed and at is not None:
-                self.highest = max(self.highest or at, at)
-            if number in self.seen:
-                continue
-            if order is None and _too_early(each.order, cycle):
+            if number in self.seen or self._put_by(each, order):
                 continue
             self.seen.add(number)
             shown_again = number in waits and waits[number].reason in MISSING
-            as_before = order is not None and order.seen == each.seen and order.lifecycle == self.lifecycle.digest
+            as_before = (
+                order is not None
+                and order.seen == each.seen
+                and order.lifecycle == self.lifecycle.digest
+                and order.also_covers == self._also_covers(number)
+            )
             if as_before and each.order.closed_flag and not (forced or shown_again or number in self.again):
                 # A closed order of which nothing changed: a sweep looks at its lines.
                 if not _waits(waits.get(number)) and number not in unfinished:
@@ -453,6 +502,7 @@ class Billing:
                 and before is not None
                 and before.content == each.source.digest
                 and before.lifecycle == self.lifecycle.digest
+                and before.also_covers == self._also_covers(each.id)
             ):
                 # An open order as it was: no row for it in each of many cycles.
                 cycle.counts["read"] += 1
@@ -479,7 +529,7 @@ class Billing:
             entries += self._entries(
                 case, due_days.due_days if due_days else None, standings.get(each.id), bill_standings[each.id]
             )
-            self.noted[each.id] = _order(each, case.firing.state, self.lifecycle.digest)
+            self.noted[each.id] = _order(each, case.firing.state, self.lifecycle.digest, self._also_covers(each.id))
         bills.counts["read"] += len(entries)
         few = len(entries) <= ONE_BY_ONE and not many
         carry(
@@ -549,6 +599,7 @@ class Billing:
         entries: list[Entry] = []
         quiet: list[Result] = []
         documents = {nth_of(one.key): one for one in case.posted}
+        note = in_words(each.source.header.vendor_invoice_number, self._also_covers(each.id))
         for one in wanted:
             key, bound = bill_key(each.id, one.n), documents.get(one.n)
             written = bound.last.document if bound is not None else None
@@ -556,7 +607,12 @@ class Billing:
                 quiet.append(self._settled(case, one, bound))
                 continue
             known = (written.number, written.date, written.due_date) if written is not None else None
-            source = source_of(each.source, one, case.firing, due_days, known)
+            noted = (
+                next((line.description for line in written.lines if line.key == bill_mapping.NOTE), "")
+                if written
+                else ""
+            )
+            source = source_of(each.source, one, case.firing, due_days, known, note, noted)
             if not one.quantities and bound is None:
                 continue
             if written is not None and source.is_as(written.source) and not self._looked_at_again(standings.get(key)):
@@ -672,7 +728,7 @@ def _too_early(order: PurchaseOrder, cycle: Cycle) -> bool:
     return order.po_date is not None and order.po_date < cycle.start_date
 
 
-def _order(each: Ordered, state: State, lifecycle: str) -> Order:
+def _order(each: Ordered, state: State, lifecycle: str, also_covers: str) -> Order:
     """How an order stands now."""
     header, lines = each.source.header, each.source.lines
     received = [line.date_received for line in lines if line.received_quantity and line.date_received is not None]
@@ -694,4 +750,5 @@ def _order(each: Ordered, state: State, lifecycle: str) -> Order:
         seen=each.header.seen,
         content=each.source.digest,
         lifecycle=lifecycle,
+        also_covers=also_covers,
     )

@@ -281,8 +281,13 @@ def source_of(
     firing: Firing,
     due_days: int | None,
     written: tuple[str, date, date] | None,
+    note: str = "",
+    noted: str = "",
 ) -> SourceBill:
-    """One bill of an order as the mapping gets it. `written`: number, date and due date that it has, if it is there."""
+    """One bill of an order as the mapping gets it. `written`: number, date and due date that it has, if it is there.
+
+    `note` is what it should say of other orders that the vendor's invoice covers, `noted` what it says of them.
+    """
     follows = each.editable and firing.follows_vendor_invoice
     return SourceBill(
         header=source.header,
@@ -295,6 +300,7 @@ def source_of(
         due_days=due_days,
         kept=None if written is None or follows else written,
         approved=not each.editable,
+        note=note if written is None or follows else noted,
     )
 
 

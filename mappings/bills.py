@@ -29,6 +29,8 @@ from mappings.tracking import in_use
 from mappings.xero import Books, Contact, Document, Line, NewContact
 
 SIDE = "purchases"
+NOTE = "vendor_invoice"
+"""The key of the line that names the other orders which the vendor's invoice covers."""
 ROUTING_COLUMNS = {name: name for name in ("location", "department", "company", "staff")}
 
 
@@ -289,6 +291,8 @@ class _Mapping(DocumentMapping):
         title = " ".join(f"Purchase order {header.po_number}".split())
         receipt = f", receipt {self.source.receipt}" if self.source.receipt not in ("", FREIGHT) else ""
         lines = [Line("order", clean(title + receipt))]
+        if self.source.note:
+            lines.append(Line(NOTE, clean(self.source.note)))
         lines += [coding.line(self._draft(line)) for line in self.held]
         tax = sum((self._tax_share(line) for line in self.held), ZERO)
         if FREIGHT in self.quantities:

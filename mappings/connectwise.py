@@ -404,7 +404,8 @@ class SourceBill(ConnectWiseRecord):
 
     `quantities` by line key (mappings/billing.py). `status` is the lifecycle's word ('' leaves it to policy), `cited`
     the rows of it that fired, `due_days` those of the order's terms. `kept` are number, date and due date of a bill
-    that is in Xero and does not follow the vendor invoice any more; `approved` is one that nothing may change.
+    that is in Xero and does not follow the vendor invoice any more; `approved` is one that nothing may change. `note`
+    names the other orders that the vendor's invoice covers ('' where there are none).
     """
 
     header: PurchaseOrder
@@ -417,12 +418,13 @@ class SourceBill(ConnectWiseRecord):
     due_days: int | None = None
     kept: tuple[str, date, date] | None = None
     approved: bool = False
+    note: str = ""
 
     @property
     def content(self) -> str:
         """Names what ConnectWise says of this very bill: its share of the order; and the vendor invoice with the terms.
 
-        The two are apart, joined by a colon.
+        The two are apart, joined by a colon. With the vendor invoice go the other orders that it covers.
         """
         held = {key for key, _ in self.quantities}
         header = {
@@ -434,7 +436,7 @@ class SourceBill(ConnectWiseRecord):
         lines = [line.model_dump(exclude={"info"}) for line in self.lines if f"line:{line.id}" in held]
         share = _digest(repr((self.header.model_dump(include=header), lines, self.quantities, self.receipt)))
         invoice = self.header.model_dump(include={"vendor_invoice_number", "vendor_invoice_date"})
-        return f"{share}:{_digest(repr((invoice, self.due_days)))}"
+        return f"{share}:{_digest(repr((invoice, self.due_days, self.note)))}"
 
     def is_as(self, content: str) -> bool:
         """Whether nothing of this bill has changed; a bill that keeps its number and dates leaves the invoice out."""

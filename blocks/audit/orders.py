@@ -26,7 +26,10 @@ CHUNK = 100
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How a purchase order stood when it was last dealt with. Values in its currency, before tax and freight."""
+    """How a purchase order stood when it was last dealt with. Values in its currency, before tax and freight.
+
+    `also_covers` are the numbers of the other orders that its vendor's invoice was then known to cover.
+    """
 
     connectwise_id: int
     reference: str
@@ -45,6 +48,7 @@ class Order:
     seen: str
     content: str
     lifecycle: str
+    also_covers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,25 @@ def keep(audit: Audit, orders: Iterable[Order], now: datetime, lease: Held | Non
         upsert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(PURCHASE_ORDERS)
         changed = {name: upsert.excluded[name] for name in (*NAMES[1:], "read_at")}
         connection.execute(upsert.on_conflict_do_update(index_elements=["connectwise_id"], set_=changed), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Invoiced:
+    """An order and its vendor's invoice, as the order stood when it was last dealt with."""
+
+    connectwise_id: int
+    reference: str
+    vendor_id: int
+    vendor_invoice_number: str
+    also_covers: str
+
+
+def invoiced(audit: Audit) -> list[Invoiced]:
+    """The orders that have a vendor's invoice, or that were told of other orders of one."""
+    columns = [PURCHASE_ORDERS.c[name] for name in Invoiced.__dataclass_fields__]
+    named = (PURCHASE_ORDERS.c.vendor_invoice_number != "") | (PURCHASE_ORDERS.c.also_covers != "")
+    with audit.reading() as connection:
+        return [Invoiced(*row) for row in connection.execute(select(*columns).where(named))]
 
 
 def open_ids(audit: Audit) -> list[int]:

@@ -364,7 +364,8 @@ class PurchaseOrderRow(SQLModel, table=True):
 
     `seen` is the digest of its header, `content` that of header and lines, `lifecycle` that of the signed table it was
     dealt with by. Values are text, in the order's currency, before tax and freight. `received_on` is the last day on
-    which anything was received.
+    which anything was received. `also_covers` names the other orders of the same vendor invoice, as its
+    bills were told.
     """
 
     __tablename__ = "purchase_orders"
@@ -386,6 +387,7 @@ class PurchaseOrderRow(SQLModel, table=True):
     seen: str
     content: str
     lifecycle: str
+    also_covers: str = ""
     read_at: datetime = Field(sa_column=_time())
 
 
