@@ -391,6 +391,15 @@ class PurchaseOrderRow(SQLModel, table=True):
     read_at: datetime = Field(sa_column=_time())
 
 
+class SharedBill(SQLModel, table=True):
+    """An order that may be on a bill which is kept under another order; what it has there, the bill itself says."""
+
+    __tablename__ = "shared_bills"
+
+    bill_key: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    order_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False, index=True))
+
+
 def _table(model: type[SQLModel]) -> Table:
     """The plain table of a model: statements over it are typed, and cost nothing for thousands of rows."""
     table: Table = model.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
@@ -414,3 +423,4 @@ API_PAUSES = _table(ApiPause)
 KEPT_LISTS = _table(KeptList)
 FOUND_DOCUMENTS = _table(FoundDocument)
 PURCHASE_ORDERS = _table(PurchaseOrderRow)
+SHARED_BILLS = _table(SharedBill)
