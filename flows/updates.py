@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -289,4 +290,5 @@ def _braked(cycle: Cycle, entry: Entry, each: Update) -> Result:
         f"Look at `tieout plan {family}`; then release it with `tieout sync {family} --reference "
         f"{document.reference} --allow-many`, or all of them with `tieout sync {family} --allow-many`.",
     )
-    return cycle.hold(entry, hold, document)
+    held, bound = cycle.hold(entry, hold, document), each.bound
+    return replace(held, xero_id=bound.xero_id, xero_url=cycle.xero_url(bound.organisation, bound.xero_id))

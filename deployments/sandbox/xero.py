@@ -15,6 +15,7 @@ from uuid import NAMESPACE_URL, uuid5
 from deployments.sandbox import (
     xero_contacts,
     xero_document_calls,
+    xero_linked_transactions,
     xero_payment_calls,
     xero_purchase_orders,
     xero_settings,
@@ -49,6 +50,7 @@ ENDPOINTS: dict[str, Callable[[Call], Response]] = {
     "payments": xero_payment_calls.payments,
     "batchpayments": xero_payment_calls.batch_payments,
     "purchaseorders": xero_purchase_orders.answer,
+    "linkedtransactions": xero_linked_transactions.answer,
 }
 
 _held: ContextVar[Request | None] = ContextVar("_held", default=None)

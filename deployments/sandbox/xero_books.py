@@ -181,6 +181,19 @@ class Allocation:
 
 
 @dataclass(slots=True)
+class Link:
+    """A line of a bill that is billed on (spec: LinkedTransaction). What is not known of it is an empty text."""
+
+    link_id: str
+    source_id: str
+    source_line_id: str
+    updated: datetime
+    contact_id: str = ""
+    target_id: str = ""
+    target_line_id: str = ""
+
+
+@dataclass(slots=True)
 class Line:
     """One line. A line of text only has no quantity, amounts or account."""
 
@@ -388,6 +401,15 @@ def allocation_store() -> Store[Allocation]:
     )
 
 
+def link_store() -> Store[Link]:
+    """An empty store of linked transactions, found by their documents and by their lines."""
+    return Store[Link](
+        lambda one: one.link_id,
+        document=lambda one: (one.source_id, one.target_id) if one.target_id else (one.source_id,),
+        line=lambda one: (one.source_line_id, one.target_line_id) if one.target_line_id else (one.source_line_id,),
+    )
+
+
 def contact_store() -> Store[Contact]:
     """An empty store of contacts, found by name and contact number."""
     return Store[Contact](
@@ -462,6 +484,7 @@ class Books:
         self.stores = {kind.name: document_store() for kind in KINDS}
         self.documents = self.stores[INVOICE.name]
         self.orders = order_store()
+        self.links = link_store()
         self.all_payments = payment_store()
         self.all_allocations = allocation_store()
         self.all_batches = Store[Batch](lambda one: one.batch_id)

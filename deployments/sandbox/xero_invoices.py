@@ -27,6 +27,7 @@ from deployments.sandbox.xero_json import (
 )
 from deployments.sandbox.xero_kinds import INVOICE, Kind
 from deployments.sandbox.xero_lines import LineRules, check_complete, read_lines, tax_on, totals
+from deployments.sandbox.xero_linked_transactions import end_broken
 from deployments.sandbox.xero_shapes import document_json, due_name, refused_json
 
 PAID_DOCUMENT = "This document cannot be edited as it has a payment or credit note allocated to it."
@@ -104,6 +105,8 @@ def write(
         return Outcome(_refused(draft), draft.errors), document
     document.updated = books.now()
     books.store_of(kind).put(document, undo)
+    if existing is not None:
+        end_broken(books, existing, document, undo)
     detail = "updated" if existing is not None else "created"
     shown = document_json(books, document, detail, unit_places)
     if closing and existing is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from deployments.sandbox.wire import Request, Response
 from deployments.sandbox.xero_books import Books, Contact, Document, Payment, PurchaseOrder
 from deployments.sandbox.xero_kinds import CREDIT_NOTE, CREDITS, INVOICE, KINDS, PURCHASE_ORDER
+from deployments.sandbox.xero_linked_transactions import status_of
 from deployments.sandbox.xero_purchase_orders import order_json
 from deployments.sandbox.xero_shapes import document_json, due_name
 
@@ -187,7 +188,21 @@ def _document_body(books: Books, document: Document) -> str:
         ("Credited" if document.kind is INVOICE else "Allocated", document.credited),
         ("Due" if document.kind is INVOICE else "Remaining", shown[due_name(document.kind)]),
     ]
-    return f"{_sheet(rows, shown['LineItems'], amounts)}{_settled_by(books, document)}"
+    sheet = _sheet(rows, shown["LineItems"], amounts)
+    return f"{sheet}{_settled_by(books, document)}{_billed_on(books, document)}"
+
+
+def _billed_on(books: Books, document: Document) -> str:
+    """The lines of a bill that are billed on, or those of an invoice that bill something on, with the other side."""
+    rows = ""
+    for link in books.links.find("document", document.document_id):
+        here = link.target_line_id if document.sales else link.source_line_id
+        line = next((one.description for one in document.lines if one.line_id == here), "")
+        contact = books.contacts.get(link.contact_id)
+        name = escape(contact.name) if contact is not None else ""
+        other = _document_link(books, link.source_id if document.sales else link.target_id)
+        rows += f"<tr><td>{escape(line)}</td><td>{name}</td><td>{other}</td><td>{status_of(books, link)}</td></tr>"
+    return f"<h2>Billable expenses</h2><table>{rows}</table>" if rows else ""
 
 
 def _order_body(books: Books, order: PurchaseOrder) -> str:

@@ -9,6 +9,8 @@ from deployments.sandbox.xero_document_screens import DocumentScreens
 from deployments.sandbox.xero_invoices import write as write_document
 from deployments.sandbox.xero_kinds import INVOICE
 from deployments.sandbox.xero_lines import tracking_json
+from deployments.sandbox.xero_linked_transactions import link_json
+from deployments.sandbox.xero_linked_transactions import write as write_link
 from deployments.sandbox.xero_purchase_orders import order_json, write
 from deployments.sandbox.xero_shapes import document_json
 
@@ -95,6 +97,31 @@ class PurchaseScreens(DocumentScreens):
             )
         return lines
 
+    # --- billable expenses ------------------------------------------------------------------------------------
+
+    def assign_expense(
+        self, bill_id: str, line_id: str, customer_id: str, invoice_id: str = "", invoice_line_id: str = ""
+    ) -> dict[str, Any]:
+        """Bill a line of a bill on to a customer, and put it on a line of his invoice; the linked transaction."""
+        with self.lock:
+            fields = {
+                "SourceTransactionID": bill_id,
+                "SourceLineItemID": line_id,
+                "ContactID": customer_id,
+                "TargetTransactionID": invoice_id,
+                "TargetLineItemID": invoice_line_id,
+            }
+            undo: Undo = []
+            outcome, made = write_link(self, fields, undo)
+            self.insist(outcome.errors, undo)
+            assert made is not None
+            return link_json(self, made)
+
+    def unassign_expense(self, linked_transaction_id: str) -> None:
+        """Take a link away again."""
+        with self.lock:
+            self.links.remove(linked_transaction_id.lower())
+
     # --- what a test reads ------------------------------------------------------------------------------------
 
     def purchase_orders(self, number: str | None = None, live: bool = True) -> list[dict[str, Any]]:
@@ -108,6 +135,12 @@ class PurchaseScreens(DocumentScreens):
         """One order, API shaped."""
         with self.lock:
             return order_json(self, self._order(order_id))
+
+    def linked_transactions(self, document_id: str = "") -> list[dict[str, Any]]:
+        """All linked transactions, or those of one bill or one invoice, API shaped, oldest first."""
+        with self.lock:
+            found = self.links.find("document", document_id.lower()) if document_id else self.links
+            return [link_json(self, one) for one in found]
 
     def _order(self, order_id: str) -> PurchaseOrder:
         found = self.orders.get(order_id)

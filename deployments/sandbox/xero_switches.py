@@ -87,3 +87,7 @@ class XeroSwitches:
 
     order_update_needs_contact: bool = False
     """Whether an update of a purchase order that does not name its Contact is refused."""
+
+    linked_transaction_lists: Literal["first", "all"] = "first"
+    """How many linked transactions of a list are worked on. Only the first one, and the rest is lost without a word:
+    so it was reported, and called intended, in XeroAPI/Xero-Net issue 249 (2017)."""

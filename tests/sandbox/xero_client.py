@@ -215,6 +215,7 @@ UNDESCRIBED = {
     "PurchaseOrder": {"DateString", "DeliveryDateString", "Type", "HasErrors", "IsDiscounted"},
 }
 COLLECTIONS = {
+    "LinkedTransactions",
     "PurchaseOrders",
     "Invoices",
     "Contacts",
