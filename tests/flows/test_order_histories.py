@@ -261,6 +261,7 @@ class OrderHistories(BillHistories):
         taken = {*self.stand().orders.values(), *self.keyed.values()}
         if one is not None and order is not None and order not in taken and order not in self.gone:
             bill = self.world.books.copy_to_bill(one["PurchaseOrderID"], mark_billed=marks)
+            self.world.books.edit(bill["InvoiceID"], DueDate=self.world.clock().date())
             self.keyed[bill["InvoiceID"]] = order
         if cycle:
             self.cycle()
