@@ -16,7 +16,16 @@ import pytest
 from deployments.sandbox.xero import XeroSwitches
 from tests.flows.sweep import FAULTS, Case, Schema, Theatre
 
-ACTS = {"first": 50, "later": 50, "edits": 25, "credits": 25, "payments": 50, "allocations": 50, "bills": 50}
+ACTS = {
+    "first": 50,
+    "later": 50,
+    "edits": 25,
+    "credits": 25,
+    "payments": 50,
+    "allocations": 50,
+    "bills": 50,
+    "shared": 25,
+}
 """How many kills there are to be at least."""
 ONLY_HERE = (
     "POST Invoices", "PUT CreditNotes", "POST CreditNotes", "PUT Payments", "POST one of Payments", "PUT Allocations",
