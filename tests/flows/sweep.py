@@ -371,8 +371,13 @@ def invoiced_act(world: World) -> None:
         'freight = "full_close"\n'
     )
     world.sign("organisation,state,event,status\n,reversed,hold,\n,vendor_invoice_received,draft_bill,draft\n")
+    world.connectwise.add_location("Perth", id=12)
+    world.add_organisation("Perth", OTHER_TENANT).add_contact("Netgear Distribution", account_number="V-77")
+    world.paste("organisations.csv", "Perth,,,,,Perth")
     for number in range(1, 13):
         world.add_order(f"PO{number}", ("SWITCH", "10", "100"), ("CABLE", "4", "2.50"), id=number)
+    for number in (31, 32):
+        world.add_order(f"PO{number}", id=number, location="Perth")
     for number, invoice in ((1, "INV-1"), (2, "inv-1"), (3, "INV-3"), (4, "INV-3"), (5, "INV-5"), (6, "INV-5")):
         world.connectwise.receive_line(world.order_lines(number)[0])
         world.connectwise.enter_vendor_invoice(number, invoice)
@@ -380,7 +385,7 @@ def invoiced_act(world: World) -> None:
 
 def shared_act(world: World) -> None:
     """Six hours later: more and less of orders on drafts and approved bills, late orders, one number that changes, and
-    new bills that orders share: one with freight, one beside a bill that a person keyed."""
+    new bills that orders share: one with freight, one beside a bill that a person keyed, one in Perth."""
     world.later()
     connectwise = world.connectwise
     there = {bill["InvoiceNumber"]: bill["InvoiceID"] for bill in world.bills()}
@@ -389,7 +394,16 @@ def shared_act(world: World) -> None:
     connectwise.receive_line(world.order_lines(3)[1])
     connectwise.unreceive_line(world.order_lines(4)[0], left=8)
     connectwise.enter_vendor_invoice(6, "INV-6")
-    for number, invoice in ((7, "INV-1"), (8, "INV-8"), (9, "INV-8"), (10, "INV-10"), (11, "INV-10"), (12, "INV-3")):
+    for number, invoice in (
+        (7, "INV-1"),
+        (8, "INV-8"),
+        (9, "INV-8"),
+        (10, "INV-10"),
+        (11, "INV-10"),
+        (12, "INV-3"),
+        (31, "INV-8"),
+        (32, "INV-8"),
+    ):
         receive(world, number)
         connectwise.enter_vendor_invoice(number, invoice)
     connectwise.edit_purchase_order(9, freightCost=Decimal(15))
