@@ -20,6 +20,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from shlex import quote
 
 from mappings.connectwise import PurchaseOrder, PurchaseOrderLine, SourceBill, SourcePurchaseOrder
 from mappings.lifecycle import Event, State, ordered, received
@@ -385,7 +386,7 @@ def source_of(
 def nothing_left(bill: SourceBill, number: str) -> Hold:
     """A bill from which everything was taken back: a person decides about it."""
     order = bill.reference
-    done = f"then say that it is done with `tieout sync purchase_orders --reference {order} --take theirs`"
+    done = f"then say that it is done with `tieout sync purchase_orders --reference {quote(order)} --take theirs`"
     return Hold(
         Reason.RECEIPT_REVERSED,
         number,

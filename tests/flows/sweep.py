@@ -423,6 +423,55 @@ def orders_act(world: World) -> None:
         world.add_order(f"PO{number}", id=number, location="Perth")
 
 
+def invoiced_act(world: World) -> None:
+    """Purchase orders that share vendors' invoices, and so share bills; one of each kind of what comes next."""
+    world.policy(
+        '[families]\npurchase_orders = "on"\n[purchases]\nvendor_invoice_grouping = "one_bill"\n'
+        'freight = "full_close"\n'
+    )
+    world.sign("organisation,state,event,status\n,reversed,hold,\n,vendor_invoice_received,draft_bill,draft\n")
+    world.connectwise.add_location("Perth", id=12)
+    world.add_organisation("Perth", OTHER_TENANT).add_contact("Netgear Distribution", account_number="V-77")
+    world.paste("organisations.csv", "Perth,,,,,Perth")
+    for number in range(1, 13):
+        world.add_order(f"PO{number}", ("SWITCH", "10", "100"), ("CABLE", "4", "2.50"), id=number)
+    for number in (31, 32):
+        world.add_order(f"PO{number}", id=number, location="Perth")
+    for number, invoice in ((1, "INV-1"), (2, "inv-1"), (3, "INV-3"), (4, "INV-3"), (5, "INV-5"), (6, "INV-5")):
+        world.connectwise.receive_line(world.order_lines(number)[0])
+        world.connectwise.enter_vendor_invoice(number, invoice)
+
+
+def shared_act(world: World) -> None:
+    """Six hours later: more and less of orders on drafts and approved bills, late orders, one number that changes, and
+    new bills that orders share: one with freight, one beside a bill that a person keyed, one in Perth."""
+    world.later()
+    connectwise = world.connectwise
+    there = {bill["InvoiceNumber"]: bill["InvoiceID"] for bill in world.bills()}
+    connectwise.receive_line(world.order_lines(2)[1])
+    world.books.approve(there["PO3, PO4 / INV-3"])
+    connectwise.receive_line(world.order_lines(3)[1])
+    connectwise.unreceive_line(world.order_lines(4)[0], left=8)
+    connectwise.enter_vendor_invoice(6, "INV-6")
+    for number, invoice in (
+        (7, "INV-1"),
+        (8, "INV-8"),
+        (9, "INV-8"),
+        (10, "INV-10"),
+        (11, "INV-10"),
+        (12, "INV-3"),
+        (31, "INV-8"),
+        (32, "INV-8"),
+    ):
+        receive(world, number)
+        connectwise.enter_vendor_invoice(number, invoice)
+    connectwise.edit_purchase_order(9, freightCost=Decimal(15))
+    connectwise.close_purchase_order(9)
+    supplier = world.books.contacts.find("name", "netgear distribution")[0].contact_id
+    hand = [{"Description": "By hand", "Quantity": 1, "UnitAmount": "55", "AccountCode": "300"}]
+    world.books.enter_bill(supplier, "PO11", Date=world.clock().date(), LineItems=hand)
+
+
 @dataclass(frozen=True)
 class Act:
     """What happens before the cycle that is disturbed; where it goes on, a cycle runs between the two parts."""
@@ -443,6 +492,7 @@ ACTS = {
     "allocations": Act(applied_act, allocations_act, "credit_notes"),
     "bills": Act(ordered_act, bills_act, "purchase_orders", World.ready_to_buy),
     "purchase_orders": Act(raised_act, orders_act, "purchase_orders", World.ready_to_buy),
+    "shared": Act(invoiced_act, shared_act, "purchase_orders", World.ready_to_buy),
 }
 
 
@@ -703,7 +753,7 @@ class Picture:
 
 def _warm_up(folder: Path) -> None:
     """Play all acts once in this very process: whatever is imported or compiled once, every fork has already."""
-    for name in ("later", "edits", "credits", "payments", "allocations", "bills", "purchase_orders"):
+    for name in ("later", "edits", "credits", "payments", "allocations", "bills", "purchase_orders", "shared"):
         act = ACTS[name]
         world = act.set_up(World(folder / name))
         act.begins(world)

@@ -17,9 +17,16 @@ from deployments.sandbox.xero import XeroSwitches
 from tests.flows.sweep import FAULTS, Case, Schema, Theatre
 
 ACTS = {
-    "first": 50, "later": 50, "edits": 25, "credits": 25, "payments": 50, "allocations": 50, "bills": 50,
+    "first": 50,
+    "later": 50,
+    "edits": 25,
+    "credits": 25,
+    "payments": 50,
+    "allocations": 50,
+    "bills": 50,
     "purchase_orders": 50,
-}  # fmt: skip
+    "shared": 25,
+}
 """How many kills there are to be at least."""
 ONLY_HERE = (
     "POST Invoices", "PUT CreditNotes", "POST CreditNotes", "PUT Payments", "POST one of Payments", "PUT Allocations",
