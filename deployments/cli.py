@@ -55,7 +55,10 @@ FamiliesArgument = Annotated[
     list[str] | None, typer.Argument(help="invoices, credit_notes, payments, purchase_orders. None: all that are on.")
 ]
 KNOWN = ("invoices", "credit_notes", "payments", "purchase_orders")
-REPORTS = ("unmapped-vendors", "received-without-bill", "invoiced-not-received", "paid-not-received", "parallel-run")
+REPORTS = (
+    "unmapped-vendors", "received-without-bill", "invoiced-not-received", "paid-not-received", "purchase-match",
+    "parallel-run", "margin",
+)  # fmt: skip
 
 
 def main() -> None:

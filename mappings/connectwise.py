@@ -223,6 +223,27 @@ class Product(ConnectWiseRecord):
     business_unit: Reference | None = None
 
 
+class SoldProduct(ConnectWiseRecord):
+    """A product of `/procurement/products` as something that was sold, on an invoice or not yet (connectwise.md, 11.7).
+
+    `price` per unit and `ext_price` for the row, in the invoice's currency, before tax.
+    """
+
+    id: int
+    invoice: Reference | None = None
+    sales_order: Reference | None = None
+    catalog_item: Reference | None = None
+    company: Reference | None = None
+    vendor: Reference | None = None
+    quantity: Amount = ZERO
+    quantity_cancelled: Amount = ZERO
+    price: Amount = ZERO
+    ext_price: Total | None = None
+    discount: Amount = ZERO
+    billable_option: Text = ""
+    cancelled_flag: bool = False
+
+
 LEVELS = ("One", "Two", "Three", "Four", "Five", "Six")
 
 
@@ -383,6 +404,7 @@ class PurchaseOrderLine(ConnectWiseRecord):
     ext_cost: Amount = ZERO
     tax: Amount = ZERO
     serial_numbers: Text = ""
+    sales_order: list[Reference] | None = None
     info: Annotated[Info, Field(alias="_info")] = Info()
 
 
@@ -394,9 +416,17 @@ class SourcePurchaseOrder(ConnectWiseRecord):
 
     @property
     def digest(self) -> str:
-        """Names this very content, when it was last changed left out: opening and saving again is no change."""
-        bare = self.model_dump(exclude={"header": {"info"}, "lines": {"__all__": {"info"}}})
+        """Names this very content, when it was last changed left out: opening and saving again is no change.
+
+        For whom a line was bought (`sold_on`) is nothing that a bill says, and not part of it.
+        """
+        bare = self.model_dump(exclude={"header": {"info"}, "lines": {"__all__": {"info", "sales_order"}}})
         return _digest(repr(bare))
+
+    @property
+    def sold_on(self) -> tuple[tuple[int | None, ...], ...]:
+        """The sales orders that each line is bought for: what on-billing reads of it, and no bill."""
+        return tuple(tuple(each.id for each in line.sales_order or ()) for line in self.lines)
 
 
 class SourceBill(ConnectWiseRecord):
@@ -431,7 +461,7 @@ class SourceBill(ConnectWiseRecord):
         }  # fmt: skip
         if "freight" in held:
             header |= {"freight_cost", "freight_tax_total", "freight_packing_slip"}
-        lines = [line.model_dump(exclude={"info"}) for line in self.lines if f"line:{line.id}" in held]
+        lines = [line.model_dump(exclude={"info", "sales_order"}) for line in self.lines if f"line:{line.id}" in held]
         share = _digest(repr((self.header.model_dump(include=header), lines, self.quantities, self.receipt)))
         invoice = self.header.model_dump(include={"vendor_invoice_number", "vendor_invoice_date"})
         return f"{share}:{_digest(repr((invoice, self.due_days)))}"
