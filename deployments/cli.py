@@ -429,14 +429,27 @@ def sign(
 
 @lifecycle.command()
 def verify(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Whether the table makes sense and both have signed it as it stands: 0, else 3 unsigned, 2 senseless."""
-    decided = decision_of(read(config))
+    """Whether the table makes sense and both have signed it as it stands: 0, else 3 unsigned, 2 senseless.
+
+    Also which of the orders known so far it would do something else with than before.
+    """
+    settings = read(config)
+    decided = decision_of(settings)
+    from blocks.audit.database import AuditUnusable
+    from deployments.lifecycle import compared
+
+    unknown = ""
+    try:
+        decided = compared(decided, open_configured_audit(settings, create=False))
+    except (AuditUnusable, NotConfigured) as error:
+        # Before the first set-up there is no audit, and nothing that a table could touch.
+        unknown = f"Which orders it touches is not known: {error}"
     if json:
         from deployments.printing import print_json
 
         print_json(decided.as_json())
     else:
-        print(*decided.verdict(), sep="\n")
+        print(*decided.verdict(), *([unknown] if unknown else decided.touches()), sep="\n")
     raise typer.Exit(decided.exit_code)
 
 

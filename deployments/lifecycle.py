@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from blocks.audit import orders
+from blocks.audit.database import Audit
 from blocks.failures import NotConfigured
 from mappings.csv_tables import TablesUnusable, fold_cell
 from mappings.lifecycle import (
@@ -26,6 +28,7 @@ from mappings.lifecycle import (
     signed_text,
     unsigned,
 )
+from mappings.lifecycle_change import Change, changes
 
 TOGETHER = (
     "An order may be received, have its vendor's invoice and be paid, all at once: then each of these is done, in this "
@@ -35,11 +38,16 @@ TOGETHER = (
 
 @dataclass(frozen=True)
 class Decision:
-    """The table as it stands in its folder, who has signed it, and why it must not be signed."""
+    """The table as it stands in its folder, who has signed it, and why it must not be signed.
+
+    `changes` are what it does otherwise than before with the `known` orders; None: those were not looked at.
+    """
 
     lifecycle: Lifecycle
     signatures: tuple[Signature, ...]
     objections: tuple[str, ...]
+    changes: tuple[Change, ...] | None = None
+    known: int = 0
 
     @property
     def unsigned(self) -> str:
@@ -78,6 +86,17 @@ class Decision:
         names = " and ".join(f"{one.role.words} {one.name} on {one.date}" for one in self.signatures)
         return [f"{LIFECYCLE.file} is signed by {names}, SHA-256 {self.lifecycle.digest}."]
 
+    def touches(self) -> list[str]:
+        """Which of the orders that are known this table does something else with, and what."""
+        if not self.changes:
+            return [f"None of the {self.known} orders known so far is touched by this table."] if self.known else []
+        touched = {reference for change in self.changes for reference in change.references}
+        head = (
+            f"{len(touched)} of the {self.known} orders known so far are touched by this table; what is billed stays "
+            "billed, once:"
+        )
+        return [head, *map(str, self.changes)]
+
     def as_json(self) -> dict[str, Any]:
         """The same for other programs."""
         return {
@@ -105,7 +124,18 @@ class Decision:
             ],
             "objections": list(self.objections),
             "unsigned": self.unsigned,
-        }
+        } | ({"touches": list(map(_touched, self.changes))} if self.changes is not None else {})
+
+
+def _touched(change: Change) -> dict[str, Any]:
+    return {
+        "state": change.state,
+        "references": list(change.references),
+        **{
+            name: {"events": list(events), "status": status}
+            for name, (events, status) in (("before", change.before), ("after", change.after))
+        },
+    }
 
 
 def begin(folder: Path, preset: str) -> Path:
@@ -141,6 +171,12 @@ def decision(folder: Path, organisations: Iterable[str]) -> Decision:
         if known and row.organisation and fold_cell(row.organisation) not in known
     ]
     return Decision(lifecycle, signatures, (*strange, *objections(lifecycle)))
+
+
+def compared(found: Decision, audit: Audit) -> Decision:
+    """The same with what it does otherwise than before, for each order that a cycle has dealt with."""
+    known = orders.as_left(audit)
+    return replace(found, changes=tuple(changes(found.lifecycle, known)), known=len(known))
 
 
 def sign(folder: Path, organisations: Iterable[str], name: str, role: str, on: date) -> Decision:

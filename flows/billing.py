@@ -55,6 +55,7 @@ from mappings.billing import (
 from mappings.connectwise import PurchaseOrder, SourceBill
 from mappings.kinds import BILL
 from mappings.lifecycle import Event, State, objections, receipt_state, states_of, unsigned
+from mappings.lifecycle_change import Answered
 from mappings.links import BILLS_PER_ORDER, bill_key, nth_of, order_of
 from mappings.money import plain, to_cents
 from mappings.outcomes import MISSING, SAID_OF_POSTED, WAITING, Hold, Outcome, Reason
@@ -479,7 +480,7 @@ class Billing:
             entries += self._entries(
                 case, due_days.due_days if due_days else None, standings.get(each.id), bill_standings[each.id]
             )
-            self.noted[each.id] = _order(each, case.firing.state, self.lifecycle.digest)
+            self.noted[each.id] = _order(each, case.firing, self.lifecycle.digest)
         bills.counts["read"] += len(entries)
         few = len(entries) <= ONE_BY_ONE and not many
         carry(
@@ -535,7 +536,8 @@ class Billing:
         events = frozenset(event for row in rows for event in row.events)
         status_word = next((row.status for row in rows if set(row.events) & set(BILL_EVENTS)), "")
         cited = (*(row.cited for row in rows), f"lifecycle.csv, SHA-256 {self.lifecycle.digest}")
-        return Firing(receipt_state(source, status, billed), events, status_word, cited)
+        answered = Answered.by(self.lifecycle, organisation, states)
+        return Firing(receipt_state(source, status, billed), events, status_word, cited, answered.to_text())
 
     def _entries(
         self, case: Case, due_days: int | None, standing: Standing | None, standings: Mapping[int, Standing]
@@ -672,7 +674,7 @@ def _too_early(order: PurchaseOrder, cycle: Cycle) -> bool:
     return order.po_date is not None and order.po_date < cycle.start_date
 
 
-def _order(each: Ordered, state: State, lifecycle: str) -> Order:
+def _order(each: Ordered, firing: Firing, lifecycle: str) -> Order:
     """How an order stands now."""
     header, lines = each.source.header, each.source.lines
     received = [line.date_received for line in lines if line.received_quantity and line.date_received is not None]
@@ -684,7 +686,7 @@ def _order(each: Ordered, state: State, lifecycle: str) -> Order:
         vendor_identifier=header.vendor_company.identifier,
         vendor=header.vendor_company.name or header.vendor_company.identifier,
         currency=header.currency.currency_code,
-        state=state.value,
+        state=firing.state.value,
         is_open=not header.closed_flag,
         ordered_value=plain_quantity(to_cents(ordered_value(lines))),
         received_value=plain_quantity(to_cents(value_of(lines))),
@@ -694,4 +696,5 @@ def _order(each: Ordered, state: State, lifecycle: str) -> Order:
         seen=each.header.seen,
         content=each.source.digest,
         lifecycle=lifecycle,
+        answered=firing.answered,
     )

@@ -67,12 +67,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """What the signed lifecycle says of an order: the events of the rows that fired, their status, and their text."""
+    """What the signed lifecycle says of an order: the events of the rows that fired, their status, and their text.
+
+    `answered` is the same state by state, as it is kept with the order (lifecycle_change.py).
+    """
 
     state: State
     events: frozenset[Event] = frozenset()
     status: str = ""
     cited: tuple[str, ...] = ()
+    answered: str = ""
 
     @property
     def bill(self) -> Event | None:

@@ -403,7 +403,12 @@ def prose(lifecycle: Lifecycle) -> list[str]:
 def _then(row: LifecycleRow | None) -> str:
     if row is None:
         return "nothing is done, since no row says otherwise"
-    return _listed([THEN[event].format(a_bill=A_BILL[row.status]) for event in row.events])
+    return then(row.events, row.status)
+
+
+def then(events: Sequence[Event], status: str) -> str:
+    """What these events do, in words that follow "when ...,"; `status` is the row's."""
+    return _listed([THEN[event].format(a_bill=A_BILL[status]) for event in events or (Event.NONE,)])
 
 
 def _listed(words: Sequence[str]) -> str:

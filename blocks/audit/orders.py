@@ -15,9 +15,11 @@ from blocks.audit.database import Audit, Held, pack
 from blocks.audit.runs import STANDING, Standing, standing_of
 from blocks.audit.tables import BINDINGS, PURCHASE_ORDERS, RECORDS
 from mappings.kinds import BILL
+from mappings.lifecycle_change import Answered, KnownOrder
 from mappings.links import BILLS_PER_ORDER, bill_key, order_of
 from mappings.merging import LastWrite
 from mappings.plans import Bound
+from mappings.reports import written_value
 from mappings.xero import Document
 
 CHUNK = 100
@@ -45,6 +47,7 @@ class Order:
     seen: str
     content: str
     lifecycle: str
+    answered: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,29 @@ def everything(audit: Audit) -> list[Order]:
     with audit.reading() as connection:
         rows = connection.execute(select(*columns).order_by(PURCHASE_ORDERS.c.connectwise_id))
         return [Order(*row) for row in rows]
+
+
+def as_left(audit: Audit) -> list[KnownOrder]:
+    """All orders as the last cycle left them, for a comparison of lifecycles."""
+    found = everything(audit)
+    posted = bills(audit, [each.connectwise_id for each in found])
+    left: list[KnownOrder] = []
+    for each in found:
+        written = [one.last.document for one in posted.get(each.connectwise_id, ())]
+        # A bill of a person that we took over is for all that was received.
+        billed = sum((written_value(document) for document in written if document is not None), Decimal(0))
+        whole = any(document is None for document in written) or billed >= Decimal(each.received_value)
+        left.append(
+            KnownOrder(
+                each.reference,
+                Answered.from_text(each.answered),
+                each.is_open,
+                unbilled=not whole,
+                has_bill=bool(written),
+                has_order=False,
+            )
+        )
+    return left
 
 
 def keep(audit: Audit, orders: Iterable[Order], now: datetime, lease: Held | None) -> None:

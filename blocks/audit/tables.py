@@ -363,8 +363,8 @@ class PurchaseOrderRow(SQLModel, table=True):
     """How a purchase order stood when it was last read and dealt with; what the reports are made of.
 
     `seen` is the digest of its header, `content` that of header and lines, `lifecycle` that of the signed table it was
-    dealt with by. Values are text, in the order's currency, before tax and freight. `received_on` is the last day on
-    which anything was received.
+    dealt with by, and `answered` what that said of its states. Values are text, in the order's currency, before tax and
+    freight. `received_on` is the last day on which anything was received.
     """
 
     __tablename__ = "purchase_orders"
@@ -386,6 +386,7 @@ class PurchaseOrderRow(SQLModel, table=True):
     seen: str
     content: str
     lifecycle: str
+    answered: str
     read_at: datetime = Field(sa_column=_time())
 
 
