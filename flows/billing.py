@@ -38,6 +38,7 @@ from flows.cycle import (
     move_watermark,
     update_pending,
 )
+from flows.linking import Linking
 from flows.updates import take_for
 from mappings import bills as bill_mapping
 from mappings.billing import (
@@ -138,6 +139,7 @@ class Billing:
             gathered=[],
             pending=[],
         )
+        self.linking = Linking(cycle, calls, selection)
         self.lifecycle = cycle.tables.lifecycle
         self.seen: set[int] = set()
         self.locations: set[int] = set()
@@ -156,6 +158,7 @@ class Billing:
             self._run()
         finally:
             self.cycle.counts += self.bills.counts
+            self.cycle.counts += self.linking.cycle.counts
 
     def _run(self) -> None:
         cycle, selection = self.cycle, self.selection
@@ -188,7 +191,9 @@ class Billing:
             self._tell_hidden()
         create_rest(self.bills, self.calls)
         update_pending(self.bills, self.calls)
+        self.linking.run()
         fail_where_unreachable(cycle)
+        check_counts(self.linking.cycle)
         check_counts(self.bills)
         check_counts(cycle)
         if cycle.writing:
@@ -433,6 +438,7 @@ class Billing:
         """Decide on the bills of these orders beside what stands in Xero, and write what is missing or changed."""
         if not ordered:
             return
+        self.linking.see(ordered)
         cycle, bills = self.cycle, self.bills
         ids = [each.id for each in ordered]
         known = orders.known(self.audit, ids)

@@ -34,8 +34,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "quantity": ("ivproductquantity", "productquantity"),
 }  # fmt: skip
 """What the system report's columns may be called, without case and punctuation: it is not documented, and its own
-`quantity` is that of the line. A list of the reports of ConnectWise 2015 has purchase_header_recid and
-purchase_detail_recid in it, and no product.
+`Quantity` is that of the line. Lists of the reports that tenants of 2015 and 2018 had show Purchase_Header_RecID and
+Purchase_Detail_RecID, the one of 2018 IV_Product_RecID, too.
 """
 
 
@@ -47,11 +47,12 @@ def digest_of(source: SourcePurchaseOrder) -> str:
 
 @dataclass
 class Traced:
-    """What came of it: what bills the lines on, with the products and invoices that were read, by id."""
+    """What came of it: what bills these `lines` on, with the products and invoices that were read, by id."""
 
     traces: list[Trace] = field(default_factory=list)
     products: dict[int, SoldProduct] = field(default_factory=dict)
     invoices: dict[int, Invoice] = field(default_factory=dict)
+    lines: set[int] = field(default_factory=set)
     words: list[str] = field(default_factory=list)
 
 
@@ -87,15 +88,16 @@ class Tracing:
         items = set(sold) | {line.item_id for number in before for line in bought_lines(orders[number])}
         orders |= {each.header.id: each for each in fresh}
         items |= {line.item_id for each in fresh for line in bought_lines(each)}
-        if self.keeps:
-            onbilling.keep_orders(self.audit, ((each, digest_of(each)) for each in fresh), hidden, now, self.lease)
         lines = [line for each in orders.values() for line in bought_lines(each)]
         if not everything:
             lines = [line for line in lines if line.item_id in items]
         found = self._traced(lines)
+        found.lines = {line.line_id for line in lines}
         if self.keeps:
-            replaced = {line.line_id for line in lines} | self._gone(orders)
+            replaced = found.lines | self._gone(orders)
             onbilling.keep_traces(self.audit, sorted(replaced), found.traces, now, self.lease)
+            # Only now: an order that is known as it is will not be traced again.
+            onbilling.keep_orders(self.audit, ((each, digest_of(each)) for each in fresh), hidden, now, self.lease)
         return found
 
     def _gone(self, orders: Mapping[int, SourcePurchaseOrder]) -> set[int]:

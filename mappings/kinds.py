@@ -45,9 +45,9 @@ OTHER = {INVOICE.family: CREDIT_NOTE, CREDIT_NOTE.family: INVOICE}
 """The kind that a record of a family becomes when the sign of its total changes."""
 KINDS = {kind.family: kind for kind in (INVOICE, CREDIT_NOTE, BILL)}
 """The kind of document that each family posts."""
-FAMILY_SHOWN = {"allocations": "credit_notes", "bills": "purchase_orders"}
-"""The family that people know, of records that are kept apart: allocations belong to credit notes, bills to purchase
-orders.
+FAMILY_SHOWN = {"allocations": "credit_notes", "bills": "purchase_orders", "links": "purchase_orders"}
+"""The family that people know, of records that are kept apart: allocations belong to credit notes, bills and their
+links to purchase orders.
 """
 
 
