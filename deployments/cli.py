@@ -533,7 +533,7 @@ def report(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """A report on purchase orders and their bills. Writes nothing anywhere."""
+    """A report on purchase orders and their bills. Writes nothing but into the audit."""
     settings = read(config)
     quiet_prefect()
     from deployments import printing, reports

@@ -158,7 +158,30 @@ def cycle(world: World) -> None:
     assert not summary.failed, summary.failed
 
 
+def test_an_order_that_comes_later_and_wants_the_same_product_leaves_nothing_certain(world: World) -> None:
+    sales = world.connectwise.add_sales_order("ACME")
+    world.connectwise.close_purchase_order(received(world, "PO7", sales_order=sales))
+    sold(world, "40001", "10", "150", sales)
+    cycle(world)
+    assert rows(world, "margin", "po_number", "certainty") == [("PO7", "certain")]
+    received(world.later(), "PO8", sales_order=sales)
+    assert rows(world, "margin", "po_number", "invoice_number", "certainty") == [
+        ("PO7", "40001", "likely"), ("PO8", "", ""),
+    ]  # fmt: skip
+
+
 # The system report
+
+
+def test_the_simulated_report_names_line_and_product(world: World) -> None:
+    order = received(world, "PO7")
+    for number in ("40001", "40002"):
+        invoice = sold(world, number, "5", "150")
+        product = world.connectwise.rows("product", invoice)[0]["id"]
+        world.connectwise.buy_for(world.order_lines(order)[0], product)
+    assert rows(world, "margin", "invoice_number", "cost", "certainty") == [
+        ("40001", "500.00", "certain"), ("40002", "500.00", "certain"),
+    ]  # fmt: skip
 
 
 def system_report(world: World, *names: str, rows: list[list[Any]], status: int = 200) -> None:
