@@ -1,7 +1,8 @@
 """One cycle of purchase orders: what was received becomes bills by the signed lifecycle. The order never changes:
 
-signed? -> settle earlier -> window -> changed and open orders -> their lines -> bills beside Xero -> what each bill
-should hold -> map, plan, write (as every document) -> orders noted -> watermark
+signed? -> settle earlier -> window -> changed and open orders -> their lines -> bills beside Xero -> the orders' own
+documents (ordering.py) -> what each bill should hold -> map, plan, write (as every document) -> orders that are billed
+-> orders noted -> watermark
 
 A receipt need not bump its order in ConnectWise (connectwise.md, 11.4). So a cycle reads what changed and what is open,
 asks by id for what was open and is listed no more, and reads the lines of all of them; a bill is looked at only where
@@ -10,11 +11,12 @@ something differs from what was dealt with last.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from blocks.audit import orders, requests, runs
@@ -39,6 +41,7 @@ from flows.cycle import (
     update_pending,
 )
 from flows.linking import Linking
+from flows.ordering import Orders
 from flows.updates import take_for
 from mappings import bills as bill_mapping
 from mappings.billing import (
@@ -57,7 +60,7 @@ from mappings.connectwise import PurchaseOrder, SourceBill
 from mappings.kinds import BILL
 from mappings.lifecycle import Event, State, objections, receipt_state, states_of, unsigned
 from mappings.lifecycle_change import Answered
-from mappings.links import BILLS_PER_ORDER, bill_key, nth_of, order_of
+from mappings.links import BILLS_PER_ORDER, bill_key, nth_of, order_of, record_shown
 from mappings.money import plain, to_cents
 from mappings.outcomes import MISSING, SAID_OF_POSTED, WAITING, Hold, Outcome, Reason
 from mappings.related import Related
@@ -129,16 +132,8 @@ class Billing:
         self.calls = calls
         self.selection = selection
         self.audit = cycle.doors.audit
-        self.bills = replace(
-            cycle,
-            family=BILL.family,
-            counts=Counter(),
-            dealt_with=set(),
-            settled={},
-            entries={},
-            gathered=[],
-            pending=[],
-        )
+        self.bills = cycle.beside(BILL.family)
+        self.orders = Orders(cycle, calls, selection.forced)
         self.linking = Linking(cycle, calls, selection)
         self.lifecycle = cycle.tables.lifecycle
         self.seen: set[int] = set()
@@ -157,8 +152,7 @@ class Billing:
         try:
             self._run()
         finally:
-            self.cycle.counts += self.bills.counts
-            self.cycle.counts += self.linking.cycle.counts
+            self.cycle.counts += self.bills.counts + self.orders.cycle.counts + self.linking.cycle.counts
 
     def _run(self) -> None:
         cycle, selection = self.cycle, self.selection
@@ -185,17 +179,19 @@ class Billing:
                     number += 1
             self._look_at_the_unlisted()
             if selection.sweep:
-                sweeping.sweep_bills(self.bills, self._whole)
+                self.orders.sweep(partial(self._documents_whole, order_of=int))
+                sweeping.sweep_documents(self.bills, self._whole)
             self._take_up_waiting()
             self._take_up_differing()
             self._tell_hidden()
+        update_pending(self.orders.cycle, self.calls)
         create_rest(self.bills, self.calls)
         update_pending(self.bills, self.calls)
+        self.orders.finish()
         self.linking.run()
         fail_where_unreachable(cycle)
-        check_counts(self.linking.cycle)
-        check_counts(self.bills)
-        check_counts(cycle)
+        for each in (self.bills, self.orders.cycle, self.linking.cycle, cycle):
+            check_counts(each)
         if cycle.writing:
             orders.keep(self.audit, self.noted.values(), cycle.now(), cycle.lease)
             if not selection.special:
@@ -206,14 +202,14 @@ class Billing:
     def _settle_earlier(self) -> None:
         """What an interrupted cycle left open comes first: nothing new is written for an order in doubt."""
         settle_contacts(self.cycle)
-        bills = self.bills
-        if not requests.unsettled_ids(self.audit, bills.family):
-            return
-        self.cycle.say("settling what an interrupted cycle left open")
-        results = posting.settle_earlier(bills)
-        bills.counts["read"] += len(results)
-        bills.count(results)
-        bills.settled = {result.connectwise_id: result.outcome for result in results}
+        for documents in (self.orders.cycle, self.bills):
+            if not requests.unsettled_ids(self.audit, documents.family):
+                continue
+            self.cycle.say("settling what an interrupted cycle left open")
+            results = posting.settle_earlier(documents)
+            documents.counts["read"] += len(results)
+            documents.count(results)
+            documents.settled = {result.connectwise_id: result.outcome for result in results}
 
     # ConnectWise
 
@@ -226,8 +222,7 @@ class Billing:
         found: dict[int, dict[str, Any]] = {}
         accepted: list[Standing] = []
         if selection.ids:
-            asked = list(dict.fromkeys(map(order_of, selection.ids)))
-            found.update({record["id"]: record for record in client.purchase_orders_by_id(asked)})
+            found.update({record["id"]: record for record in client.purchase_orders_by_id(selection.ids)})
         for reference in selection.references:
             text = reference.strip()
             if text.lower().startswith("id:") and text[3:].strip().isdigit():
@@ -291,8 +286,13 @@ class Billing:
         """
         cycle, ids = self.cycle, list(self.hidden)
         standings = runs.standings(self.audit, cycle.family, ids)
-        posted = orders.bills(self.audit, ids)
-        there, closed = self._in_xero([one for group in posted.values() for one in group])
+        bills = orders.bills(self.audit, ids)
+        there, closed = self._in_xero([one for group in bills.values() for one in group])
+        posted = {number: [one.bound for one in group] for number, group in bills.items()}
+        placed = self.orders.placed(ids)
+        for number, one in placed.items():
+            posted.setdefault(number, []).append(one.bound)
+        there |= self.orders.in_xero(placed.values(), closed)
         new = [n for n in posted if n not in standings or standings[n].reason not in MISSING]
         known = orders.count(self.audit)
         many = too_many(len(new), known)
@@ -301,8 +301,8 @@ class Billing:
         for number, (order, gone) in self.hidden.items():
             bound, standing = posted.get(number, []), standings.get(number)
             entry = Entry(number, order.reference, {}, seen=order.seen)
-            dead = [one for one in bound if one.bound.xero_id in there and not there[one.bound.xero_id].live]
-            if (many and number in new) or any(one.bound.organisation in closed for one in bound):
+            dead = [one for one in bound if one.xero_id in there and not there[one.xero_id].live]
+            if (many and number in new) or any(one.organisation in closed for one in bound):
                 continue
             if len(dead) == len(bound):
                 # Nothing of it is in Xero (any more), so nobody has to do anything.
@@ -314,7 +314,10 @@ class Billing:
             else:
                 certain = gone and order.location_id in self.locations
                 reason = Reason.SOURCE_DELETED if certain else Reason.SOURCE_HIDDEN
-                message = f"ConnectWise does not show the purchase order {order.reference} any more; its bills stay."
+                message = (
+                    f"ConnectWise does not show the purchase order {order.reference} any more; what is in Xero for it "
+                    "stays."
+                )
                 results.append(cycle.hold(entry, Hold(reason, order.reference, message)))
                 continue
             self.noted[number] = replace(order, is_open=False)
@@ -339,7 +342,7 @@ class Billing:
             order_of(key)
             for key, standing in orders.bill_standings(self.audit, ids).items()
             if _waits(standing) or standing.reason in SAID_OF_POSTED
-        }
+        } | self.orders.unfinished(ids)
         todo: list[Header] = []
         for each in understood:
             number, order = each.order.id, known.get(each.order.id)
@@ -385,6 +388,10 @@ class Billing:
 
         What cannot be read of them is recorded.
         """
+        return self._documents_whole(keys, order_of)
+
+    def _documents_whole(self, keys: Sequence[int], order_of: Callable[[int], int]) -> list[Entry]:
+        """The same of documents that are told by such keys."""
         shown = self.cycle.doors.connectwise.purchase_orders_by_id(sorted(set(map(order_of, keys))))
         headers = [found for raw in shown if isinstance(found := header_of(raw), Header)]
         whole = {each.id: each for each in self._with_lines(headers)}
@@ -397,7 +404,7 @@ class Billing:
     def _take_up_waiting(self) -> None:
         """Every order of which something waits, from its stored copy; what has none is read again."""
         cycle = self.cycle
-        for family in (cycle.family, BILL.family):
+        for family in (cycle.family, self.orders.cycle.family, BILL.family):
             after = -(2**40)
             while page := runs.waiting(self.audit, family, cycle.run_id, after, WAITING_PAGE):
                 after = page[-1].connectwise_id
@@ -421,16 +428,17 @@ class Billing:
                 self._carry(list(whole.values()), True, 0)
 
     def _take_up_differing(self) -> None:
-        """Posted bills of which something was said: people may have corrected them since."""
-        bills = self.bills
-        standings = [
-            each
-            for each in runs.differing(self.audit, bills.family, bills.run_id)
-            if each.connectwise_id not in bills.dealt_with and order_of(each.connectwise_id) not in self.seen
-        ]
-        entries = [Entry.known(each) for each in standings]
-        bills.counts["read"] += len(entries)
-        bills.record(posting.compare_again(bills, entries))
+        """Posted documents of which something was said: people may have corrected them since."""
+        for documents in (self.orders.cycle, self.bills):
+            standings = [
+                each
+                for each in runs.differing(self.audit, documents.family, documents.run_id)
+                if each.connectwise_id not in documents.dealt_with
+                and record_shown(documents.family, each.connectwise_id) not in self.seen
+            ]
+            entries = [Entry.known(each) for each in standings]
+            documents.counts["read"] += len(entries)
+            documents.record(posting.compare_again(documents, entries))
 
     # Bills
 
@@ -447,10 +455,11 @@ class Billing:
         for key, standing in orders.bill_standings(self.audit, ids).items():
             bill_standings[order_of(key)][key] = standing
         standings = runs.standings(self.audit, cycle.family, ids)
+        of_orders, unfinished = self.orders.standings(ids), self.orders.unfinished(ids)
         todo: list[Ordered] = []
         for each in ordered:
             before = known.get(each.id)
-            quiet = not any(
+            quiet = each.id not in unfinished and not any(
                 _waits(standing) or standing.reason in SAID_OF_POSTED for standing in bill_standings[each.id].values()
             )
             if (
@@ -475,6 +484,7 @@ class Billing:
             {each.source.header.terms.id for each in todo if each.source.header.terms and each.source.header.terms.id}
         ) if todo else {}  # fmt: skip
         entries: list[Entry] = []
+        placed = self.orders.placed([each.id for each in todo])
         for each in todo:
             bound = posted.get(each.id, [])
             if any(one.bound.organisation in closed for one in bound):
@@ -483,10 +493,15 @@ class Billing:
             organisation = self._organisation_of(each)
             case = Case(each, bound, there, organisation, self._firing(each, organisation, bound, there))
             due_days = each.source.header.terms and terms.get(each.source.header.terms.id or 0)
+            told = self.orders.take(
+                each, case.firing, placed.get(each.id), of_orders.get(each.id), bound, there,
+                bill_standings[each.id].values(),
+            )  # fmt: skip
             entries += self._entries(
-                case, due_days.due_days if due_days else None, standings.get(each.id), bill_standings[each.id]
+                case, due_days.due_days if due_days else None, standings.get(each.id), bill_standings[each.id], told
             )
             self.noted[each.id] = _order(each, case.firing, self.lifecycle.digest)
+        self.orders.write(of_orders, few=not many, many=many >= CALLS_PER_TASK_AFTER)
         bills.counts["read"] += len(entries)
         few = len(entries) <= ONE_BY_ONE and not many
         carry(
@@ -546,9 +561,17 @@ class Billing:
         return Firing(receipt_state(source, status, billed), events, status_word, cited, answered.to_text())
 
     def _entries(
-        self, case: Case, due_days: int | None, standing: Standing | None, standings: Mapping[int, Standing]
+        self,
+        case: Case,
+        due_days: int | None,
+        standing: Standing | None,
+        standings: Mapping[int, Standing],
+        told: bool,
     ) -> list[Entry]:
-        """The bills of an order that are to be mapped; what is decided without them is recorded."""
+        """The bills of an order that are to be mapped; what is decided without them is recorded.
+
+        `told`: the order's own document says something of it already.
+        """
         each, cycle = case.ordered, self.cycle
         wanted = self._wanted(case)
         if isinstance(wanted, Hold):
@@ -563,7 +586,7 @@ class Billing:
             if bound is not None and self._is_over(one, bound, standings.get(key)):
                 quiet.append(self._settled(case, one, bound))
                 continue
-            known = (written.number, written.date, written.due_date) if written is not None else None
+            known = (written.number, written.date, written.due_date or written.date) if written is not None else None
             source = source_of(each.source, one, case.firing, due_days, known)
             if not one.quantities and bound is None:
                 continue
@@ -581,7 +604,7 @@ class Billing:
         ]
         self.bills.counts["read"] += len(quiet)
         self.bills.record(quiet)
-        if not entries and not quiet:
+        if not entries and not quiet and not told:
             self._told(each, case.firing, None)
         elif _waits(standing) and cycle.writing:
             # What was said of the order itself is over; its bills say the rest.

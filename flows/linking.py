@@ -6,7 +6,7 @@ were sold. Then what is certain, and not linked yet, is linked as soon as both d
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -40,9 +40,7 @@ class Linking:
     """The links of one cycle of purchase orders. `fresh` are orders that on-billing has not seen as they are now."""
 
     def __init__(self, cycle: Cycle, calls: Calls, selection: Selection) -> None:
-        self.cycle = replace(
-            cycle, family=FAMILY, counts=Counter(), dealt_with=set(), settled={}, entries={}, gathered=[], pending=[],
-        )  # fmt: skip
+        self.cycle = cycle.beside(FAMILY)
         self.calls = calls
         self.selection = selection
         self.audit = cycle.doors.audit

@@ -29,9 +29,9 @@ from flows.onbilling import Tracing, digest_of
 from mappings import bills as bill_mapping
 from mappings.billing import FREIGHT, Billed, value_of
 from mappings.connectwise import PurchaseOrder, SourceBill, SourcePurchaseOrder
-from mappings.kinds import BILL
+from mappings.kinds import BILL, PURCHASE_ORDER
 from mappings.lifecycle import states_of, unsigned
-from mappings.links import bill_key, nth_of
+from mappings.links import nth_of
 from mappings.margins import InBills, charges, margin, purchase_match
 from mappings.money import ZERO, to_cents, total
 from mappings.outcomes import WAITING, Hold, Reason, XeroList
@@ -481,11 +481,12 @@ class _ParallelRun:
                 named=True,
                 say=self.say,
             )
-            Billing(cycle, listening, Selection(ids=[bill_key(number, 1) for number in chunk])).run()
+            Billing(cycle, listening, Selection(ids=chunk)).run()
             for problem in cycle.closed.values():
                 raise problem
             for told in cycle.told:
-                if told.outcome in WAITING and told.connectwise_id not in listening.documents:
+                of_order = told.family == PURCHASE_ORDER.family
+                if told.outcome in WAITING and not of_order and told.connectwise_id not in listening.documents:
                     held[f"{told.reference} would be held ({told.reason}): {told.message} {told.fix}".strip()] = None
         return listening.documents, ids, list(held)
 
@@ -526,7 +527,7 @@ class _Listening(PlainCalls):
     def one(self, step: Task[[object], R], batch: object) -> R:
         """Carry out one task; what is kept of a mapping is the last that it said of a bill."""
         done = super().one(step, batch)
-        if isinstance(batch, MapBatch) and isinstance(done, list):
+        if isinstance(batch, MapBatch) and batch.family == BILL.family and isinstance(done, list):
             for entry, outcome in zip(batch.entries, done, strict=True):
                 self.documents.pop(entry.connectwise_id, None)
                 if isinstance(outcome, Document):

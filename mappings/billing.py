@@ -22,7 +22,7 @@ from datetime import date
 from decimal import Decimal
 
 from mappings.connectwise import PurchaseOrder, PurchaseOrderLine, SourceBill, SourcePurchaseOrder
-from mappings.lifecycle import Event, State, received
+from mappings.lifecycle import Event, State, ordered, received
 from mappings.money import ZERO, to_cents
 from mappings.outcomes import Hold, Reason
 
@@ -268,15 +268,8 @@ def value_of(lines: Sequence[PurchaseOrderLine]) -> Decimal:
 
 
 def ordered_value(lines: Sequence[PurchaseOrderLine]) -> Decimal:
-    """What is ordered, in the order's currency, before tax and freight, unrounded; cancelled lines as far as received.
-
-    A line that was received in part and cloned for the rest may still say the whole quantity.
-    """
-    value = ZERO
-    for line in lines:
-        cut = line.canceled_flag or line.received_status in ("PartiallyReceiveCloneRest", "PartiallyReceiveCancelRest")
-        value += (received(line) if cut else line.quantity) * line.unit_cost
-    return value
+    """What is ordered, in the order's currency, before tax and freight, unrounded."""
+    return sum((ordered(line) * line.unit_cost for line in lines), ZERO)
 
 
 def source_of(

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from mappings import contacts
 from mappings.billing import FREIGHT, line_key, nothing_left, plain_quantity
-from mappings.connectwise import PurchaseOrderLine, SourceBill
+from mappings.connectwise import PurchaseOrderLine, SourceBill, SourceOrder
 from mappings.csv_tables import NOTHING, Row, Value
 from mappings.invoices import LONGEST_NUMBER, DocumentMapping, cited, connected, route, tag
 from mappings.kinds import BILL
@@ -33,7 +33,7 @@ ROUTING_COLUMNS = {name: name for name in ("location", "department", "company", 
 
 
 def organisation_of(
-    source: SourceBill, tables: Tables, related: Related, namesakes: Namesakes
+    source: SourceBill | SourceOrder, tables: Tables, related: Related, namesakes: Namesakes
 ) -> tuple[str, Row] | Hold:
     """The organisation that organisations.csv routes this order to, and the row that did it.
 
@@ -54,8 +54,8 @@ def organisation_of(
     return several(found[1], ROUTING_COLUMNS, namesakes) or found
 
 
-def for_mapping(sources: Iterable[SourceBill], tables: Tables) -> Wanted:
-    """What of ConnectWise is needed to map bills: the suppliers, and what the client's tables ask for."""
+def for_mapping(sources: Iterable[SourceBill | SourceOrder], tables: Tables) -> Wanted:
+    """What of ConnectWise is needed to map bills and orders: the suppliers, and what the client's tables ask for."""
     wanted = Wanted()
     used = in_use(tables.tracking)
     categories = "category" in used
@@ -77,7 +77,7 @@ def for_mapping(sources: Iterable[SourceBill], tables: Tables) -> Wanted:
     return wanted
 
 
-def names_of(sources: Iterable[SourceBill]) -> Names:
+def names_of(sources: Iterable[SourceBill | SourceOrder]) -> Names:
     """Every location, department, company and tax code that these orders name."""
     found: Names = {}
     for source in sources:
@@ -90,8 +90,8 @@ def names_of(sources: Iterable[SourceBill]) -> Names:
     return found
 
 
-def suppliers(sources: Iterable[SourceBill]) -> set[int]:
-    """The companies whose contacts these bills are for, by id."""
+def suppliers(sources: Iterable[SourceBill | SourceOrder]) -> set[int]:
+    """The companies whose contacts these bills and orders are for, by id."""
     return {number for source in sources if (number := source.header.vendor_company.id) is not None}
 
 
@@ -109,11 +109,14 @@ def to_xero_bill(source: SourceBill, surroundings: Surroundings) -> Document | H
     there = connected(organisation, row, surroundings)
     if isinstance(there, Hold):
         return there
-    return _Mapping(source, surroundings, organisation, *there, [row]).document()
+    return PurchaseMapping(source, surroundings, organisation, *there, [row]).document()
 
 
-class _Mapping(DocumentMapping):
-    """One run of the mapping: collects every problem, so that a bookkeeper sees all of them at once."""
+class PurchaseMapping(DocumentMapping):
+    """One run of the mapping: collects every problem, so that a bookkeeper sees all of them at once.
+
+    Purchase orders themselves (orders.py) have their supplier and lines from here, too.
+    """
 
     def __init__(
         self,
@@ -132,6 +135,7 @@ class _Mapping(DocumentMapping):
         self.held = [line for line in lines if line_key(line) in self.quantities]
 
     def document(self) -> Document | Hold:
+        """The document, or all its problems as one."""
         header = self.header
         number = self._number()
         if not self.quantities or self._only_freight_is_left():

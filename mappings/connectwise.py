@@ -399,6 +399,8 @@ class PurchaseOrderLine(ConnectWiseRecord):
     closed_flag: bool = False
     canceled_flag: bool = False
     date_received: MaybeDate = None
+    expected_ship_date: MaybeDate = None
+    expected_arrival_date: MaybeDate = None
     packing_slip: Text = ""
     unit_cost: Amount = ZERO
     ext_cost: Amount = ZERO
@@ -461,7 +463,9 @@ class SourceBill(ConnectWiseRecord):
         }  # fmt: skip
         if "freight" in held:
             header |= {"freight_cost", "freight_tax_total", "freight_packing_slip"}
-        lines = [line.model_dump(exclude={"info", "sales_order"}) for line in self.lines if f"line:{line.id}" in held]
+        # When goods are expected, and for whom they were bought, is of the order, not of its bill.
+        bare = {"info", "expected_ship_date", "expected_arrival_date", "sales_order"}
+        lines = [line.model_dump(exclude=bare) for line in self.lines if f"line:{line.id}" in held]
         share = _digest(repr((self.header.model_dump(include=header), lines, self.quantities, self.receipt)))
         invoice = self.header.model_dump(include={"vendor_invoice_number", "vendor_invoice_date"})
         return f"{share}:{_digest(repr((invoice, self.due_days)))}"
@@ -471,6 +475,43 @@ class SourceBill(ConnectWiseRecord):
         if self.kept is not None:
             return content.partition(":")[0] == self.content.partition(":")[0]
         return content == self.content
+
+    @property
+    def digest(self) -> str:
+        """Names this very content; part of the cache key of its mapping."""
+        return _digest(self.model_dump_json())
+
+
+class SourceOrder(ConnectWiseRecord):
+    """What a purchase order in Xero should be: the order, and how much of which of its lines is ordered.
+
+    `quantities` by line key (mappings/ordered.py). `status` is the least that it should have in Xero, `cited` the rows
+    of the lifecycle that fired. With `written`, the text of the document as we last wrote it, nothing of it changes but
+    its status; `void` is then what is added to the number of one that is deleted.
+    """
+
+    header: PurchaseOrder
+    lines: tuple[PurchaseOrderLine, ...] = ()
+    quantities: tuple[tuple[str, Decimal], ...] = ()
+    status: str = "DRAFT"
+    cited: tuple[str, ...] = ()
+    written: str = ""
+    void: str = ""
+
+    @property
+    def content(self) -> str:
+        """Names what ConnectWise says of what is ordered; what was received and invoiced of it is left out."""
+        header = {
+            "po_number", "po_date", "vendor_company", "vendor_order_number", "customer_company", "location_id",
+            "location", "business_unit_id", "business_unit", "entered_by", "tax_code", "currency", "custom_fields",
+        }  # fmt: skip
+        line = {
+            "id", "line_number", "product", "description", "quantity", "unit_cost", "tax", "expected_ship_date",
+            "expected_arrival_date",
+        }  # fmt: skip
+        held = {key for key, _ in self.quantities}
+        lines = [each.model_dump(include=line) for each in self.lines if f"line:{each.id}" in held]
+        return _digest(repr((self.header.model_dump(include=header), lines, self.quantities)))
 
     @property
     def digest(self) -> str:

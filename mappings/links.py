@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 OPEN_RECORD = "/v4_6_release/services/system_io/router/openrecord.rails"
 RECORD_TYPES = {
     **dict.fromkeys(("allocations", "credit_notes", "payments", "invoices"), "InvoiceFV"),
-    **dict.fromkeys(("links", "purchase_orders", "bills"), "PurchaseOrderFV"),
+    **dict.fromkeys(("links", "purchase_orders", "orders", "bills"), "PurchaseOrderFV"),
 }
 """What ConnectWise calls the records of each family. The last of those that share a type is the one whose documents
 carry our link in Xero."""
@@ -97,6 +97,8 @@ XERO_PAGES = {
         ("purchase_orders", "bills", "links"),
         "/organisationlogin/default.aspx?shortcode={code}&redirecturl=/AccountsPayable/Edit.aspx?InvoiceID={id}",
     ),
+    "orders": "/organisationlogin/default.aspx?shortcode={code}"
+    "&redirecturl=/Accounts/Payable/PurchaseOrders/Edit/{id}/",
 }
 """The page that shows a family's documents (xero.md, section 12)."""
 

@@ -14,7 +14,7 @@ from blocks.audit import requests
 from blocks.audit.database import Audit, Held, pack
 from blocks.audit.runs import STANDING, Standing, standing_of
 from blocks.audit.tables import BINDINGS, PURCHASE_ORDERS, RECORDS
-from mappings.kinds import BILL
+from mappings.kinds import BILL, PURCHASE_ORDER
 from mappings.lifecycle_change import Answered, KnownOrder
 from mappings.links import BILLS_PER_ORDER, bill_key, order_of
 from mappings.merging import LastWrite
@@ -86,6 +86,7 @@ def everything(audit: Audit) -> list[Order]:
 def as_left(audit: Audit) -> list[KnownOrder]:
     """All orders as the last cycle left them, for a comparison of lifecycles."""
     found = everything(audit)
+    placed = requests.bound(audit, PURCHASE_ORDER.family, [each.connectwise_id for each in found])
     posted = bills(audit, [each.connectwise_id for each in found])
     left: list[KnownOrder] = []
     for each in found:
@@ -100,7 +101,7 @@ def as_left(audit: Audit) -> list[KnownOrder]:
                 each.is_open,
                 unbilled=not whole,
                 has_bill=bool(written),
-                has_order=False,
+                has_order=each.connectwise_id in placed,
             )
         )
     return left
@@ -125,12 +126,15 @@ def open_ids(audit: Audit) -> list[int]:
 
 
 def decided_by_another(audit: Audit, lifecycle: str) -> list[int]:
-    """The orders of which something was received, and that were dealt with by another lifecycle than this one."""
+    """The orders that another lifecycle than this one decided on, and that were received in part or are in Xero."""
     query = select(PURCHASE_ORDERS.c.connectwise_id, PURCHASE_ORDERS.c.received_value).where(
         PURCHASE_ORDERS.c.lifecycle != lifecycle
     )
+    placed = select(BINDINGS.c.connectwise_id).where(BINDINGS.c.family == PURCHASE_ORDER.family)
     with audit.reading() as connection:
-        return [row.connectwise_id for row in connection.execute(query) if Decimal(row.received_value)]
+        rows = connection.execute(query).all()
+        in_xero = set(connection.execute(placed).scalars()) if rows else set()
+    return [row.connectwise_id for row in rows if Decimal(row.received_value) or row.connectwise_id in in_xero]
 
 
 def count(audit: Audit) -> int:
