@@ -43,6 +43,7 @@ from flows.cycle import (
     move_watermark,
     update_pending,
 )
+from flows.linking import Linking
 from flows.ordering import Orders
 from flows.updates import take_for
 from mappings import bills as bill_mapping
@@ -178,6 +179,7 @@ class Billing:
         self.audit = cycle.doors.audit
         self.bills = cycle.beside(BILL.family)
         self.orders = Orders(cycle, calls, selection.forced)
+        self.linking = Linking(cycle, calls, selection)
         self.lifecycle = cycle.tables.lifecycle
         self.seen: set[int] = set()
         self.locations: set[int] = set()
@@ -202,7 +204,7 @@ class Billing:
         try:
             self._run()
         finally:
-            self.cycle.counts += self.bills.counts + self.orders.cycle.counts
+            self.cycle.counts += self.bills.counts + self.orders.cycle.counts + self.linking.cycle.counts
 
     def _run(self) -> None:
         cycle, selection = self.cycle, self.selection
@@ -244,8 +246,9 @@ class Billing:
         create_rest(self.bills, self.calls)
         update_pending(self.bills, self.calls)
         self.orders.finish()
+        self.linking.run()
         fail_where_unreachable(cycle)
-        for counted in (self.bills, self.orders.cycle, cycle):
+        for counted in (self.bills, self.orders.cycle, self.linking.cycle, cycle):
             check_counts(counted)
         if cycle.writing:
             orders.keep(self.audit, self.noted.values(), cycle.now(), cycle.lease)
@@ -542,6 +545,7 @@ class Billing:
 
     def _carry(self, ordered: Sequence[Ordered], forced: bool, many: int) -> None:
         """Decide on the bills of these orders beside what stands in Xero, and write what is missing or changed."""
+        self.linking.see(ordered)
         todo = self._changed(ordered, forced)
         if not todo:
             return

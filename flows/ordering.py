@@ -22,6 +22,7 @@ from mappings.billing import Firing
 from mappings.connectwise import SourceOrder
 from mappings.kinds import BILL, PURCHASE_ORDER
 from mappings.lifecycle import PO_EVENTS, Event, State
+from mappings.linked_transactions import Link
 from mappings.links import order_of
 from mappings.money import plain
 from mappings.orders import DELETED, Placed, all_billed, only_its_status, wanted_order
@@ -234,7 +235,7 @@ class Orders:
 
     def _planned(self, family: str) -> dict[int, Document]:
         """The documents of a family that a dry run would write so far, by record."""
-        documents = (each.document for each in self.cycle.planned if not isinstance(each, (Paying, Allocating)))
+        documents = (each.document for each in self.cycle.planned if not isinstance(each, (Paying, Allocating, Link)))
         return {one.connectwise_id: one for one in documents if one.family == family}
 
 

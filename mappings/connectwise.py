@@ -224,6 +224,27 @@ class Product(ConnectWiseRecord):
     business_unit: Reference | None = None
 
 
+class SoldProduct(ConnectWiseRecord):
+    """A product of `/procurement/products` as something that was sold, on an invoice or not yet (connectwise.md, 11.7).
+
+    `price` per unit and `ext_price` for the row, in the invoice's currency, before tax.
+    """
+
+    id: int
+    invoice: Reference | None = None
+    sales_order: Reference | None = None
+    catalog_item: Reference | None = None
+    company: Reference | None = None
+    vendor: Reference | None = None
+    quantity: Amount = ZERO
+    quantity_cancelled: Amount = ZERO
+    price: Amount = ZERO
+    ext_price: Total | None = None
+    discount: Amount = ZERO
+    billable_option: Text = ""
+    cancelled_flag: bool = False
+
+
 LEVELS = ("One", "Two", "Three", "Four", "Five", "Six")
 
 
@@ -386,6 +407,7 @@ class PurchaseOrderLine(ConnectWiseRecord):
     ext_cost: Amount = ZERO
     tax: Amount = ZERO
     serial_numbers: Text = ""
+    sales_order: list[Reference] | None = None
     info: Annotated[Info, Field(alias="_info")] = Info()
 
 
@@ -397,9 +419,17 @@ class SourcePurchaseOrder(ConnectWiseRecord):
 
     @property
     def digest(self) -> str:
-        """Names this very content, when it was last changed left out: opening and saving again is no change."""
-        bare = self.model_dump(exclude={"header": {"info"}, "lines": {"__all__": {"info"}}})
+        """Names this very content, when it was last changed left out: opening and saving again is no change.
+
+        For whom a line was bought (`sold_on`) is nothing that a bill says, and not part of it.
+        """
+        bare = self.model_dump(exclude={"header": {"info"}, "lines": {"__all__": {"info", "sales_order"}}})
         return _digest(repr(bare))
+
+    @property
+    def sold_on(self) -> tuple[tuple[int | None, ...], ...]:
+        """The sales orders that each line is bought for: what on-billing reads of it, and no bill."""
+        return tuple(tuple(each.id for each in line.sales_order or ()) for line in self.lines)
 
 
 class SourceBill(ConnectWiseRecord):
@@ -467,8 +497,8 @@ class SourceBill(ConnectWiseRecord):
         }  # fmt: skip
         if "freight" in held:
             header |= {"freight_cost", "freight_tax_total", "freight_packing_slip"}
-        # When goods are expected is of the order, not of its bill.
-        bare = {"info", "expected_ship_date", "expected_arrival_date"}
+        # When goods are expected, and for whom they were bought, is of the order, not of its bill.
+        bare = {"info", "expected_ship_date", "expected_arrival_date", "sales_order"}
         lines = [line.model_dump(exclude=bare) for line in order.lines if f"line:{line.id}" in held]
         return order.header.model_dump(include=header), lines, held
 

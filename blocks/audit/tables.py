@@ -401,6 +401,38 @@ class SharedBill(SQLModel, table=True):
     order_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False, index=True))
 
 
+class TracedOrder(SQLModel, table=True):
+    """A purchase order as on-billing last read it, with its lines; `digest` names what on-billing reads of it.
+
+    Without a copy ConnectWise did not show it.
+    """
+
+    __tablename__ = "traced_orders"
+
+    connectwise_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    digest: str
+    read_at: datetime = Field(sa_column=_time())
+    copy_of: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+
+
+class OnBilling(SQLModel, table=True):
+    """So many of a purchase order's line are billed on by a product on an invoice; how sure that is, and why.
+
+    `quantity` is text, in the line's unit.
+    """
+
+    __tablename__ = "on_billing"
+
+    line_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    product_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    order_id: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    invoice_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    quantity: str
+    certainty: str
+    evidence: str = Field(default="", sa_column=_long_text())
+    traced_at: datetime = Field(sa_column=_time())
+
+
 def _table(model: type[SQLModel]) -> Table:
     """The plain table of a model: statements over it are typed, and cost nothing for thousands of rows."""
     table: Table = model.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
@@ -425,3 +457,5 @@ KEPT_LISTS = _table(KeptList)
 FOUND_DOCUMENTS = _table(FoundDocument)
 PURCHASE_ORDERS = _table(PurchaseOrderRow)
 SHARED_BILLS = _table(SharedBill)
+TRACED_ORDERS = _table(TracedOrder)
+ON_BILLING = _table(OnBilling)
