@@ -172,6 +172,8 @@ def _sqlite(url: URL, create: bool) -> Engine:
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
         pool_size=8,
         max_overflow=16,
+        # What one connection writes empties the others' page caches: whoever wrote last writes next.
+        pool_use_lifo=True,
     )
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

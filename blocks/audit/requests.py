@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -161,11 +162,17 @@ def _insert(connection: Connection, request: StoredRequest[Any]) -> None:
                 "request_id": request.id, "tenant_id": request.tenant_id, "family": request.family,
                 "connectwise_id": row.connectwise_id, "part": row.part, "reference": row.reference,
                 "number": row.number, "url": row.url, "fingerprint": row.fingerprint,
-                "document": pack(row.document.to_text()),
+                "document": _packed(row.document.to_text()),
             }
             for row in request.rows
         ],
     )  # fmt: skip
+
+
+@lru_cache(maxsize=512)
+def _packed(text: str) -> bytes:
+    """A document as it is kept: with its request first, with its binding a moment later."""
+    return pack(text)
 
 
 def unsettled(audit: Audit, family: str) -> list[StoredRequest[Any]]:
@@ -271,7 +278,7 @@ def bind_in(
             "total": format(found.total if adopted and ours else document.total, "f"),
             "currency": document.currency, "date": document.date,
             "adopted": adopted, "lines": json.dumps(line_ids(document, found)), "base": pack(found.text),
-            "written": pack(document.to_text()) if ours else None, "bound_at": now,
+            "written": _packed(document.to_text()) if ours else None, "bound_at": now,
         }
         for document, found in pairs
         # An answer settled a second time after a crash; anything else must break the unique constraints, loudly.

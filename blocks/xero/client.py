@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -31,6 +32,8 @@ UNTOLD_DAY = 3600.0
 """How long the day's limit is taken to last when the answer does not say."""
 READERS = {"Allocations": Found.of_allocation, "Contacts": Found.of_contact, "Payments": Found.of_payment}
 """How the elements of a collection are read that holds no documents."""
+ANSWERED = partial(Found.parse, keep=True)
+"""How those of all others are read, in an answer to a write: their lines are asked for at once."""
 OR = "%20OR%20"
 LONGEST_CONDITION = 1800
 """Characters of an encoded condition: with the rest of its address below the 2,000 that every server takes."""
@@ -259,7 +262,7 @@ class XeroClient:
             # "Payments/{id}" answers with Payments, "CreditNotes/{id}/Allocations" with Allocations.
             route = path.partition("?")[0]
             collection = "Allocations" if route.endswith("/Allocations") else route.partition("/")[0]
-            read = READERS.get(collection, Found.parse)
+            read = READERS.get(collection, ANSWERED)
             elements = [_element(element, read) for element in _elements(answer.given, collection)]
         except Unreachable as error:
             raise FateUnknown(str(error)) from error
