@@ -124,6 +124,8 @@ def drafts_of(
         return Hold(Reason.LINES_INCOMPLETE, plain(header.subtotal), _unequal_header(header))
     drafts: list[Draft] = []
     for part in parts:
+        if not part.rows and not part.exact:
+            continue
         lines = _lines_of(part)
         if isinstance(lines, Hold):
             return lines
@@ -324,6 +326,8 @@ def clean(text: str, longest: int = LONGEST_DESCRIPTION) -> str:
 
     Length is counted in UTF-16, where an emoji is two (inferred: Xero runs on .NET, which counts so).
     """
+    if len(text) <= longest and text.isascii() and text.isprintable():
+        return text.strip()
     kept = _NOT_FOR_XERO.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
     coded = kept.encode("utf-16-le")
     if len(coded) <= 2 * longest:

@@ -416,7 +416,7 @@ class Document:
         """The sum of the lines' tax, as Xero will have it."""
         return total(line.tax for line in self.lines)
 
-    @property
+    @cached_property
     def total(self) -> Decimal:
         """The total that Xero must answer with."""
         return self.subtotal + self.tax
