@@ -43,8 +43,8 @@ class Coding:
 
     `tax_code`, `department` and `location` are the header's; a line's own department and location come before them.
     `leave_gaps`: what taxes.csv and tracking.csv have no row for stays blank instead of being a problem, for the
-    bookkeeper to fill in on the draft (contract 4: draft_gaps). `known` is shared by the documents that are coded in the
-    same surroundings: the lines of one MSP ask the same few questions thousands of times.
+    bookkeeper to fill in on the draft (contract 4: draft_gaps). `known` is shared by all documents that are coded in
+    the same surroundings: the lines of one MSP ask the same few questions thousands of times.
     """
 
     organisation: str
