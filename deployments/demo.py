@@ -329,7 +329,7 @@ def _orders(stage: _Stage) -> list[str]:
     orders = books.purchase_orders()
     for order in orders:
         number = order["PurchaseOrderNumber"]
-        bills = ", ".join(bill["InvoiceNumber"] for bill in books.bills(number))
+        bills = ", ".join(bill["InvoiceNumber"] for bill in books.bills() if bill["Reference"] == number)
         supplier = order["Contact"]["Name"]
         table.add_row(escape(number), escape(supplier), f"{order['SubTotal']:,.2f}", order["Status"], escape(bills))
     console.print(table)
@@ -346,7 +346,7 @@ def _shared(stage: _Stage) -> list[str]:
     books = next(stage.xero.organisations[tenant] for tenant in story.organisations.values())
     wrong: list[str] = []
     for one, other in ((first, second), (second, first)):
-        (bill,) = books.bills(one.number)
+        (bill,) = (bill for bill in books.bills() if bill["Reference"] == one.number)
         notes = [line["Description"] for line in bill["LineItems"] if "Quantity" not in line]
         console.print(f"  {escape(bill['InvoiceNumber'])}, {bill['SubTotal']:,.2f}")
         for note in notes:
