@@ -144,14 +144,15 @@ class _Reading:
                     seen |= {each.order.id for each in chunk}
                     for source, bills in self._whole(chunk):
                         invoice = source.header.vendor_invoice_number
-                        if worth_a_look(_glance(to_cents(value_of(source.lines)), bills, invoice)):
+                        number, value = source.header.id, to_cents(value_of(source.lines))
+                        if worth_a_look(_glance(number, value, bills, invoice)):
                             yield source, bills
         for known in _chunks([each for each in orders.everything(self.audit) if each.connectwise_id not in seen]):
             posted = self._bills([each.connectwise_id for each in known])
             wanted: list[int] = []
             for each in known:
                 own, value = posted.get(each.connectwise_id, []), Decimal(each.received_value)
-                if worth_a_look(_glance(value, own, each.vendor_invoice_number)):
+                if worth_a_look(_glance(each.connectwise_id, value, own, each.vendor_invoice_number)):
                     wanted.append(each.connectwise_id)
             if wanted:
                 found = [header_of(raw) for raw in self.doors.connectwise.purchase_orders_by_id(wanted)]
@@ -211,7 +212,12 @@ class _Reading:
     def _bills(self, ids: Sequence[int]) -> dict[int, list[PostedBill]]:
         """The bills of these orders, without those that a person removed in Xero and that are still to be explained."""
         standings = orders.bill_standings(self.audit, ids)
-        removed = {key for key, standing in standings.items() if standing.reason == Reason.REMOVED_IN_XERO}
+        removed = {
+            key
+            for found in standings.values()
+            for key, standing in found.items()
+            if standing.reason == Reason.REMOVED_IN_XERO
+        }
         bills = orders.bills(self.audit, ids)
         return {number: [each for each in own if each.key not in removed] for number, own in bills.items()}
 
@@ -220,22 +226,26 @@ class _Reading:
     def _unbilled(self, worth_a_look: Callable[[Glance], bool]) -> list[Unbilled]:
         found: list[Unbilled] = []
         for source, bills in self._orders(worth_a_look):
-            documents = [each.last.document for each in bills]
-            left = unbilled(source, [dict(document.billed) for document in documents if document is not None])
+            left = unbilled(source, [each.held_of(source.header.id) for each in bills])
             if left is not None:
                 found.append(left)
         return found
 
     def _explained(self, found: Sequence[Unbilled]) -> list[Row]:
         """Rows with why: what the cycle said of the order, that no cycle runs, else what the lifecycle says."""
-        said: dict[int, list[str]] = defaultdict(list)
+        said: dict[int | str, list[str]] = defaultdict(list)
         for each in runs.open_exceptions(self.audit, [FAMILY]):
             # What is said of a bill that is there is no reason why another one is not.
             if each["outcome"] in WAITING or each["reason"] == Reason.REMOVED_IN_XERO:
                 said[each["connectwise_id"]].append(each["message"])
+                # Of a bill that orders share it is said once, with all their numbers.
+                for number in each["reference"].split(", ")[1:]:
+                    said[number].append(each["message"])
         rows: list[Row] = []
         for one in found:
-            told = [*dict.fromkeys(said[one.source.header.id]), *filter(None, [self.stopped])]
+            header = one.source.header
+            reasons = dict.fromkeys((*said[header.id], *said[header.po_number]))
+            told = [*reasons, *filter(None, [self.stopped])]
             rows.append(received_without_bill(one, " ".join(told) or self._by_lifecycle(one.source)))
         return rows
 
@@ -307,7 +317,8 @@ class _Reading:
         there = _in_xero(self.doors, [bill for _, bills in found for bill in bills])
         rows: list[Row] = []
         for source, bills in found:
-            stands = [_stands(each, there[each.bound.xero_id]) for each in bills if each.bound.xero_id in there]
+            order = source.header.id
+            stands = [_stands(each, order, there[each.bound.xero_id]) for each in bills if each.bound.xero_id in there]
             rows += paid_not_received(source, stands)
         return rows
 
@@ -379,12 +390,12 @@ def _held_by(bills: Iterable[PostedBill], there: Mapping[str, Found]) -> dict[st
     return held
 
 
-def _glance(received: Decimal, bills: Sequence[PostedBill], vendor_invoice_number: str) -> Glance:
-    return Glance(received, total(map(_value, bills)), bool(bills), vendor_invoice_number)
+def _glance(order: int, received: Decimal, bills: Sequence[PostedBill], vendor_invoice_number: str) -> Glance:
+    return Glance(received, total(_value(each, order) for each in bills), bool(bills), vendor_invoice_number)
 
 
-def _value(bill: PostedBill) -> Decimal:
-    return written_value(bill.last.document) if bill.last.document is not None else ZERO
+def _value(bill: PostedBill, order: int) -> Decimal:
+    return written_value(bill.last.document, order) if bill.last.document is not None else ZERO
 
 
 def _in_xero(doors: Doors, bills: Iterable[PostedBill]) -> dict[str, Found]:
@@ -399,14 +410,15 @@ def _in_xero(doors: Doors, bills: Iterable[PostedBill]) -> dict[str, Found]:
     return there
 
 
-def _stands(bill: PostedBill, found: Found) -> InXero:
+def _stands(bill: PostedBill, order: int, found: Found) -> InXero:
     document = bill.last.document
     billed = Billed(
         nth_of(bill.key),
         document.receipt if document else "",
-        dict(document.billed) if document else {},
+        bill.held_of(order),
         found.status in EDITABLE,
         not found.live,
+        bill.lead if bill.lead != order else 0,
     )
     return InXero(billed, found.number, Posted.read(found).paid)
 

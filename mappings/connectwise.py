@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic.alias_generators import to_camel
 
 from mappings.money import LARGEST, ZERO
+from mappings.shares import share_of
 
 
 def _zero_when_null(value: Any) -> Any:
@@ -436,7 +437,10 @@ class SourceBill(ConnectWiseRecord):
 
     `quantities` by line key (mappings/billing.py). `status` is the lifecycle's word ('' leaves it to policy), `cited`
     the rows of it that fired, `due_days` those of the order's terms. `kept` are number, date and due date of a bill
-    that is in Xero and does not follow the vendor invoice any more; `approved` is one that nothing may change.
+    that is in Xero and does not follow the vendor invoice any more; `approved` is one that nothing may change. `note`
+    names the other orders that the vendor's invoice covers ('' where there are none). `shared` are the other orders of
+    which it holds something: their line keys begin with their ids (mappings/shares.py). `late` is what people
+    are told when it is posted beside an earlier bill of the same vendor's invoice.
     """
 
     header: PurchaseOrder
@@ -449,14 +453,44 @@ class SourceBill(ConnectWiseRecord):
     due_days: int | None = None
     kept: tuple[str, date, date] | None = None
     approved: bool = False
+    note: str = ""
+    shared: tuple[SourcePurchaseOrder, ...] = ()
+    late: str = ""
+
+    @property
+    def orders(self) -> tuple[SourcePurchaseOrder, ...]:
+        """Every order of which it holds something, the one that it is kept under first."""
+        return SourcePurchaseOrder(header=self.header, lines=self.lines), *self.shared
+
+    def held_of(self, order: SourcePurchaseOrder) -> dict[str, Decimal]:
+        """What it holds of one of its orders, by the order's own keys."""
+        return share_of(dict(self.quantities), self.header.id, order.header.id)
+
+    @property
+    def reference(self) -> str:
+        """The number of its order; those of all, where several share it."""
+        holds = [order for order in self.orders if self.held_of(order)] or [self.orders[0]]
+        return ", ".join(order.header.po_number for order in holds)
 
     @property
     def content(self) -> str:
         """Names what ConnectWise says of this very bill: its share of the order; and the vendor invoice with the terms.
 
-        The two are apart, joined by a colon.
+        The two are apart, joined by a colon. With the vendor invoice go the other orders that it covers.
         """
-        held = {key for key, _ in self.quantities}
+        shares = [self._share(order) for order in self.orders]
+        others = [share for share in shares[1:] if share[2]]
+        share = _digest(repr((*shares[0][:2], self.quantities, self.receipt, *others)))
+        invoices = [
+            order.header.model_dump(include={"vendor_invoice_number", "vendor_invoice_date"})
+            for order in self.orders
+            if order.header.id == self.header.id or self.held_of(order)
+        ]
+        return f"{share}:{_digest(repr((invoices, self.due_days, self.note)))}"
+
+    def _share(self, order: SourcePurchaseOrder) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Decimal]]:
+        """What ConnectWise says of what it holds of an order."""
+        held = self.held_of(order)
         header = {
             "po_number", "vendor_company", "customer_company", "location_id", "location", "business_unit_id",
             "business_unit", "entered_by", "tax_code", "currency", "custom_fields",
@@ -465,10 +499,8 @@ class SourceBill(ConnectWiseRecord):
             header |= {"freight_cost", "freight_tax_total", "freight_packing_slip"}
         # When goods are expected, and for whom they were bought, is of the order, not of its bill.
         bare = {"info", "expected_ship_date", "expected_arrival_date", "sales_order"}
-        lines = [line.model_dump(exclude=bare) for line in self.lines if f"line:{line.id}" in held]
-        share = _digest(repr((self.header.model_dump(include=header), lines, self.quantities, self.receipt)))
-        invoice = self.header.model_dump(include={"vendor_invoice_number", "vendor_invoice_date"})
-        return f"{share}:{_digest(repr((invoice, self.due_days)))}"
+        lines = [line.model_dump(exclude=bare) for line in order.lines if f"line:{line.id}" in held]
+        return order.header.model_dump(include=header), lines, held
 
     def is_as(self, content: str) -> bool:
         """Whether nothing of this bill has changed; a bill that keeps its number and dates leaves the invoice out."""
@@ -497,6 +529,11 @@ class SourceOrder(ConnectWiseRecord):
     cited: tuple[str, ...] = ()
     written: str = ""
     void: str = ""
+
+    @property
+    def orders(self) -> tuple[SourcePurchaseOrder, ...]:
+        """The one order that it is."""
+        return (SourcePurchaseOrder(header=self.header, lines=self.lines),)
 
     @property
     def content(self) -> str:

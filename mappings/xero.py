@@ -368,7 +368,8 @@ class Document:
     `due_date` of a purchase order is when it is to be delivered, None where nobody knows.
     `company_id` is the ConnectWise company whose contact was found by rule, to be remembered (0: contacts.csv named
     it). `receipt`, `billed` and `source` are of a bill: the receipt that it is for, how much of which line of the order
-    it holds, and a digest of what ConnectWise said of that. With `new_contact` there is no `contact_id` yet, and
+    it holds, and a digest of what ConnectWise said of that; `orders` are the numbers of all its orders, where several
+    share it, and `late` is what people are told when it is posted. With `new_contact` there is no `contact_id` yet, and
     nothing can be sent.
     """
 
@@ -394,6 +395,8 @@ class Document:
     receipt: str = ""
     billed: tuple[tuple[str, Decimal], ...] = ()
     source: str = ""
+    orders: tuple[str, ...] = ()
+    late: str = ""
     new_contact: NewContact | None = None
 
     @property
@@ -489,6 +492,7 @@ class Document:
                 "rows_used": tuple(given["rows_used"]),
                 "lines": lines,
                 "billed": tuple((key, quantity) for key, quantity in given.get("billed", ())),
+                "orders": tuple(given.get("orders", ())),
             }
         )
 

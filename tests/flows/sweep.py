@@ -364,6 +364,114 @@ def bills_act(world: World) -> None:
         receive(world, number)
 
 
+FULL = """organisation,state,event,status
+,raised,draft_po,
+Perth,raised,draft_po+approve_po,
+,partially_received,update_po+bill_per_receipt,
+,fully_received,update_po+bill_per_receipt,
+,cancelled,delete_po,
+,reversed,hold,
+"""
+
+
+def raised_act(world: World) -> None:
+    """Purchase orders that are about to be raised in Xero: drafts in Sydney, approved ones in Perth."""
+    ordered_act(world)
+    world.sign(FULL)
+    for number in (10, 11):
+        world.add_order(f"PO{number}", id=number)
+
+
+def orders_act(world: World) -> None:
+    """Six hours later: quantities, vendors and numbers change; received, cancelled; approved, billed, edited by hand.
+
+    And new orders: raised, keyed by hand (alike, and another supplier's), of a burnt number, refused, of a supplier to
+    be made.
+    """
+    world.later()
+    connectwise = world.connectwise
+    there = {order["PurchaseOrderNumber"]: order["PurchaseOrderID"] for order in world.books.purchase_orders()}
+
+    connectwise.edit_order_line(world.order_lines(6)[0], quantity=Decimal(12))
+    world.books.approve_purchase_order(there["PO6"])
+    connectwise.cancel_purchase_order(7)
+    receive(world, 8, "S8")
+    connectwise.receive_part(world.order_lines(9)[0], 3, slip="S9")
+    world.books.approve_purchase_order(there["PO10"])
+    world.books.copy_to_bill(there["PO10"])
+    receive(world, 10, "S10")
+    world.books.edit_purchase_order(there["PO11"], Reference="keep")
+    connectwise.cancel_purchase_order(11)
+    connectwise.edit_purchase_order(35, poNumber="PO350")
+
+    supplier = world.books.contacts.find("name", "netgear distribution")[0].contact_id
+    other = world.books.add_contact("Dell Australia")["ContactID"]
+    hand = [{"Description": "By hand", "Quantity": 10, "UnitAmount": "100", "AccountCode": "300"}]
+    for number, whose in ((12, supplier), (13, other), (14, supplier)):
+        made = world.books.enter_purchase_order(whose, f"PO{number}", Date=world.clock().date(), LineItems=hand)
+        world.add_order(f"PO{number}", id=number)
+        if number == 14:
+            world.books.delete_purchase_order(made["PurchaseOrderID"])
+    for number in (15, 16, 17):
+        world.add_order(f"PO{number}", id=number)
+    world.add_order("PO18", ("ODD", "2", "7"), id=18)
+    for organisation in world.xero.organisations.values():
+        organisation.archive_account("310")
+    connectwise.add_company("MADE", "Made To Order", vendor_identifier="V-99")
+    world.add_order("PO19", id=19, vendorCompany="MADE")
+    for number in (36, 37):
+        world.add_order(f"PO{number}", id=number, location="Perth")
+
+
+def invoiced_act(world: World) -> None:
+    """Purchase orders that share vendors' invoices, and so share bills; one of each kind of what comes next."""
+    world.policy(
+        '[families]\npurchase_orders = "on"\n[purchases]\nvendor_invoice_grouping = "one_bill"\n'
+        'freight = "full_close"\n'
+    )
+    world.sign("organisation,state,event,status\n,reversed,hold,\n,vendor_invoice_received,draft_bill,draft\n")
+    world.connectwise.add_location("Perth", id=12)
+    world.add_organisation("Perth", OTHER_TENANT).add_contact("Netgear Distribution", account_number="V-77")
+    world.paste("organisations.csv", "Perth,,,,,Perth")
+    for number in range(1, 13):
+        world.add_order(f"PO{number}", ("SWITCH", "10", "100"), ("CABLE", "4", "2.50"), id=number)
+    for number in (31, 32):
+        world.add_order(f"PO{number}", id=number, location="Perth")
+    for number, invoice in ((1, "INV-1"), (2, "inv-1"), (3, "INV-3"), (4, "INV-3"), (5, "INV-5"), (6, "INV-5")):
+        world.connectwise.receive_line(world.order_lines(number)[0])
+        world.connectwise.enter_vendor_invoice(number, invoice)
+
+
+def shared_act(world: World) -> None:
+    """Six hours later: more and less of orders on drafts and approved bills, late orders, one number that changes, and
+    new bills that orders share: one with freight, one beside a bill that a person keyed, one in Perth."""
+    world.later()
+    connectwise = world.connectwise
+    there = {bill["InvoiceNumber"]: bill["InvoiceID"] for bill in world.bills()}
+    connectwise.receive_line(world.order_lines(2)[1])
+    world.books.approve(there["PO3, PO4 / INV-3"])
+    connectwise.receive_line(world.order_lines(3)[1])
+    connectwise.unreceive_line(world.order_lines(4)[0], left=8)
+    connectwise.enter_vendor_invoice(6, "INV-6")
+    for number, invoice in (
+        (7, "INV-1"),
+        (8, "INV-8"),
+        (9, "INV-8"),
+        (10, "INV-10"),
+        (11, "INV-10"),
+        (12, "INV-3"),
+        (31, "INV-8"),
+        (32, "INV-8"),
+    ):
+        receive(world, number)
+        connectwise.enter_vendor_invoice(number, invoice)
+    connectwise.edit_purchase_order(9, freightCost=Decimal(15))
+    connectwise.close_purchase_order(9)
+    supplier = world.books.contacts.find("name", "netgear distribution")[0].contact_id
+    hand = [{"Description": "By hand", "Quantity": 1, "UnitAmount": "55", "AccountCode": "300"}]
+    world.books.enter_bill(supplier, "PO11", Date=world.clock().date(), LineItems=hand)
+
+
 LINKS = """[families]
 purchase_orders = "on"
 [sales]
@@ -425,6 +533,8 @@ ACTS = {
     "payments": Act(paid_act, payments_act, "payments"),
     "allocations": Act(applied_act, allocations_act, "credit_notes"),
     "bills": Act(ordered_act, bills_act, "purchase_orders", World.ready_to_buy),
+    "purchase_orders": Act(raised_act, orders_act, "purchase_orders", World.ready_to_buy),
+    "shared": Act(invoiced_act, shared_act, "purchase_orders", World.ready_to_buy),
     "links": Act(sold_act, links_act, "purchase_orders", World.ready_to_buy),
 }
 
@@ -636,6 +746,8 @@ class Picture:
                 numbers[each["InvoiceID"]] = f"{organisation.name} {each['InvoiceNumber']}"
             for each in organisation.credit_notes(live=False):
                 numbers[each["CreditNoteID"]] = f"{organisation.name} {each['CreditNoteNumber']}"
+            for each in organisation.purchase_orders(live=False):
+                numbers[each["PurchaseOrderID"]] = f"{organisation.name} {each['PurchaseOrderNumber']}"
         records = world.rows(RECORDS)
         return cls(
             world.snapshot(),
@@ -678,7 +790,8 @@ class Picture:
     def differences(self, other: Picture) -> list[str]:
         """What is different in `other`, in words."""
         found = []
-        for name, kind in [(name, kind) for name in self.xero for kind in ("ACCREC", "ACCRECCREDIT", "ACCPAY")]:
+        kinds = ("ACCREC", "ACCRECCREDIT", "ACCPAY", "PURCHASEORDER")
+        for name, kind in [(name, kind) for name in self.xero for kind in kinds]:
             mine, theirs = self.xero[name].get(kind, {}), other.xero[name].get(kind, {})
             found += [f"{number} is missing in {name}" for number in sorted(mine.keys() - theirs.keys())]
             found += [f"{number} is too much in {name}" for number in sorted(theirs.keys() - mine.keys())]
@@ -697,7 +810,7 @@ class Picture:
 
 def _warm_up(folder: Path) -> None:
     """Play all acts once in this very process: whatever is imported or compiled once, every fork has already."""
-    for name in ("later", "edits", "credits", "payments", "allocations", "bills", "links"):
+    for name in ("later", "edits", "credits", "payments", "allocations", "bills", "purchase_orders", "shared", "links"):
         act = ACTS[name]
         world = act.set_up(World(folder / name))
         act.begins(world)
@@ -774,7 +887,7 @@ def _with_fault(world: World, family: str, case: Case) -> bool:
 
 def _last(path: str) -> str:
     """What a call is about, without the id of anything."""
-    named = next((name for name in ("Payments", "Allocations") if f"/{name}/" in path), "")
+    named = next((name for name in ("Payments", "Allocations", "PurchaseOrders") if f"/{name}/" in path), "")
     return f"one of {named}" if named else path.rpartition("/")[2]
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from blocks.audit import mailed
 from blocks.audit.tables import BINDINGS, OUTCOMES
 from flows.planning import plan_of
 from mappings.lifecycle import PRESETS, read_lifecycle
+from tasks.reports import outcome_row
 from tests.worlds import OTHER_TENANT, World, answers
 
 HEAD = "organisation,state,event,status\n"
@@ -818,3 +820,31 @@ def test_orders_of_every_state_are_taken_on_by_a_new_lifecycle(tmp_path: Any) ->
     said(world.later())
     assert sorted(bill["SubTotal"] for bill in world.bills()) == [300, 1000, 1000]
     assert placed(world) == [("PO0", "DRAFT", 1000)]
+
+
+def test_people_are_led_from_an_exception_to_the_page_of_the_document_that_it_is_about(direct: World) -> None:
+    """The order, its bill and another order's document may be kept under one number."""
+    world = direct
+    order = world.add_order("PO1", id=1)
+    world.add_order("PO1001", id=1001)
+    said(world)
+    receive(world, order)
+    made = {each["PurchaseOrderNumber"]: each["PurchaseOrderID"] for each in world.books.purchase_orders()}
+    world.books.approve_purchase_order(made["PO1001"])
+    world.books.mark_as_billed(made["PO1001"])
+    world.connectwise.edit_order_line(world.order_lines(1001)[0], quantity=Decimal(12))
+    said(world.later())
+    audit = world.audit()
+    (case,) = mailed.with_endings(audit, "purchase_orders", mailed.cases(audit, "purchase_orders"))
+    assert (case.reference, case.reason) == ("PO1001", "billed_in_xero")
+    assert case.xero_url.endswith(f"/Accounts/Payable/PurchaseOrders/Edit/{made['PO1001']}/")
+
+
+def test_the_table_of_outcomes_tells_an_order_from_its_bill(direct: World) -> None:
+    world = direct
+    order = world.add_order("PO7")
+    said(world)
+    receive(world, order, "")
+    summary = world.later().cycle()
+    rows = [outcome_row(row) for row in world.rows(OUTCOMES) if row["run_id"] == summary.run_id]
+    assert {row["reference"] for row in rows} == {"PO7 / purchase order", "PO7 / R1"}
