@@ -38,6 +38,8 @@ def tracking_agrees(document: Document, answer: Found) -> Hold | None:
 
 
 def _tracking_is(document: Document, answer: Found, sent: Sequence[tuple[str, str]], done: str) -> Hold | None:
+    if not sent:
+        return None
     spelt = {(fold(name), fold(option)): f"{name}/{option}" for name, option in sent}
     lost = Counter((fold(name), fold(option)) for name, option in sent) - Counter(answer.tracking)
     if not lost:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, quote_plus, urlsplit
 
 OPEN_RECORD = "/v4_6_release/services/system_io/router/openrecord.rails"
 RECORD_TYPES = {
@@ -62,11 +62,9 @@ class ConnectWiseSite:
         if family in BY_BILL:
             record, nth = order_of(connectwise_id), nth_of(connectwise_id)
             fragment = f"#{nth}" if nth != 1 else ""
-        query = {"recordType": RECORD_TYPES[family], "recid": str(record)}
         # Xero refuses any Url with its own name in it (xero.md, 7.1).
-        if "xero" not in self.company.lower():
-            query["companyName"] = self.company
-        return f"{self.address}{OPEN_RECORD}?{urlencode(query)}{fragment}"
+        company = f"&companyName={quote_plus(self.company)}" if "xero" not in self.company.lower() else ""
+        return f"{self.address}{OPEN_RECORD}?recordType={RECORD_TYPES[family]}&recid={record}{company}{fragment}"
 
     def record_of(self, link: str) -> tuple[str, int] | None:
         """The family and id that one of our links names; None for anybody else's address, readable or not."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Table, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit.database import Audit, Held, pack, unpack
@@ -19,6 +19,31 @@ from mappings.outcomes import EXPLANATIONS, MISSING, SAID_OF_POSTED, WAITING, Ou
 
 CHUNK = 400
 """Values per IN list: below SQLite's limit of variables."""
+
+
+def _upsert(insert_into: Any) -> Any:
+    columns = (
+        "reference", "organisation", "seen", "outcome", "reason", "waits_on", "value", "message", "body", "run_id",
+        "tried_at", "copy_of",
+    )  # fmt: skip
+    return insert_into.on_conflict_do_update(
+        index_elements=["family", "connectwise_id"],
+        set_={
+            **{name: insert_into.excluded[name] for name in columns},
+            "location_id": func.coalesce(insert_into.excluded.location_id, RECORDS.c.location_id),
+            "is_open": func.coalesce(insert_into.excluded.is_open, RECORDS.c.is_open),
+        },
+    )
+
+
+# What each batch is recorded with, put together once.
+INSERT_OUTCOMES = insert(OUTCOMES)
+UPSERT_RECORDS = {"sqlite": _upsert(sqlite.insert(RECORDS)), "postgresql": _upsert(postgresql.insert(RECORDS))}
+OPEN_EXCEPTIONS = select(EXCEPTIONS.c.id, EXCEPTIONS.c.connectwise_id, EXCEPTIONS.c.part, EXCEPTIONS.c.reason).where(
+    EXCEPTIONS.c.family == bindparam("family"),
+    EXCEPTIONS.c.resolved_at.is_(None),
+    EXCEPTIONS.c.connectwise_id.in_(bindparam("ids", expanding=True)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +141,7 @@ def record(audit: Audit, run_id: str, results: Iterable[Result], now: datetime, 
 def record_in(connection: Connection, run_id: str, results: Sequence[Result], now: datetime) -> None:
     """Store the outcomes of a batch inside the caller's transaction: outcome rows, standing, exceptions."""
     connection.execute(
-        insert(OUTCOMES),
+        INSERT_OUTCOMES,
         [
             {
                 "run_id": run_id, "family": r.family, "connectwise_id": r.connectwise_id, "part": r.part,
@@ -138,20 +163,8 @@ def wait_in(connection: Connection, run_id: str, results: Sequence[Result], now:
 
 
 def _keep_standing(connection: Connection, run_id: str, results: Sequence[Result], now: datetime) -> None:
-    upsert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(RECORDS)
-    columns = (
-        "reference", "organisation", "seen", "outcome", "reason", "waits_on", "value", "message", "body", "run_id",
-        "tried_at", "copy_of",
-    )  # fmt: skip
     connection.execute(
-        upsert.on_conflict_do_update(
-            index_elements=["family", "connectwise_id"],
-            set_={
-                **{name: upsert.excluded[name] for name in columns},
-                "location_id": func.coalesce(upsert.excluded.location_id, RECORDS.c.location_id),
-                "is_open": func.coalesce(upsert.excluded.is_open, RECORDS.c.is_open),
-            },
-        ),
+        UPSERT_RECORDS[connection.dialect.name],
         [
             {
                 "family": r.family, "connectwise_id": r.connectwise_id, "reference": r.reference,
@@ -190,11 +203,7 @@ def _keep_exceptions(connection: Connection, run_id: str, results: Sequence[Resu
     open_now: dict[tuple[int, str], Any] = {}
     for start in range(0, len(ids), CHUNK):
         for row in connection.execute(
-            select(EXCEPTIONS.c.id, EXCEPTIONS.c.connectwise_id, EXCEPTIONS.c.part, EXCEPTIONS.c.reason).where(
-                EXCEPTIONS.c.family == results[0].family,
-                EXCEPTIONS.c.resolved_at.is_(None),
-                EXCEPTIONS.c.connectwise_id.in_(ids[start : start + CHUNK]),
-            )
+            OPEN_EXCEPTIONS, {"family": results[0].family, "ids": ids[start : start + CHUNK]}
         ):
             open_now[(row.connectwise_id, _part(results[0].family, row.part))] = row
     for r in results:

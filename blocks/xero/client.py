@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -41,6 +42,8 @@ READERS = {
     "Payments": Found.of_payment,
 }
 """How the elements of a collection are read that holds no documents."""
+ANSWERED = partial(Found.parse, keep=True)
+"""How those of all others are read, in an answer to a write: their lines are asked for at once."""
 OR = "%20OR%20"
 LONGEST_CONDITION = 1800
 """Characters of an encoded condition: with the rest of its address below the 2,000 that every server takes."""
@@ -321,7 +324,7 @@ class XeroClient:
             # "Payments/{id}" answers with Payments, "CreditNotes/{id}/Allocations" with Allocations.
             route = path.partition("?")[0]
             collection = "Allocations" if route.endswith("/Allocations") else route.partition("/")[0]
-            read = READERS.get(collection, Found.parse)
+            read = READERS.get(collection, ANSWERED)
             elements = [_element(element, read) for element in _elements(answer.given, collection)]
         except Unreachable as error:
             raise FateUnknown(str(error)) from error
