@@ -27,6 +27,7 @@ from mappings.onbilling import Trace
 from mappings.outcomes import Outcome
 from mappings.plans import Bound
 from mappings.posted import Posted
+from mappings.shares import key_on
 from mappings.xero import Found
 from tasks import linked_transactions
 from tasks.calls import Calls
@@ -154,7 +155,14 @@ class Linking:
                 continue
             target = lasts[trace.invoice_id].lines.get(f"product:{trace.product_id}", "")
             for bill in bills.get(trace.order_id, ()):
-                link = _link_of(bill, f"line:{line_id}", line_id, invoice, target, lasts[trace.invoice_id])
+                link = _link_of(
+                    bill,
+                    key_on(bill.lead, trace.order_id, f"line:{line_id}"),
+                    line_id,
+                    invoice,
+                    target,
+                    lasts[trace.invoice_id],
+                )
                 if link is None or bill.key in in_doubt:
                     continue
                 if all(each.part != link.part for each in made.get(bill.key, ())):

@@ -329,18 +329,19 @@ class _Reading:
 
         Of closed orders that are as they were the audit has the lines; all others are read.
         """
-        orders, hidden = self._all_orders()
+        sources, hidden = self._all_orders()
         tracing = Tracing(self.doors, self.say)
         kept = onbilling.digests(self.audit)
         self.say("reading products and invoices")
-        fresh = [each for each in orders if kept.get(each.header.id) != digest_of(each)]
+        fresh = [each for each in sources if kept.get(each.header.id) != digest_of(each)]
         traced = tracing.trace(fresh, hidden, everything=True)
         charged_for = charges(traced.products.values(), traced.invoices)
         if name == "margin":
-            return margin(orders, traced.traces, charged_for, *traced.words)
-        bills = [bill for own in self._bills([each.header.id for each in orders]).values() for bill in own]
-        in_bills = _held_by(bills, _in_xero(self.doors, bills))
-        return purchase_match(orders, in_bills, traced.traces, charged_for, *traced.words)
+            return margin(sources, traced.traces, charged_for, *traced.words)
+        # A bill that several orders share is there for each of them.
+        bills = {bill.key: bill for own in self._bills([each.header.id for each in sources]).values() for bill in own}
+        in_bills = _held_by(bills.values(), _in_xero(self.doors, bills.values()))
+        return purchase_match(sources, in_bills, traced.traces, charged_for, *traced.words)
 
     def _all_orders(self) -> tuple[list[SourcePurchaseOrder], list[int]]:
         """Every order since the start date, by id, and those that are known and not shown any more."""
@@ -372,7 +373,7 @@ def _is(header: Header, kept: SourcePurchaseOrder | None) -> bool:
 
 
 def _held_by(bills: Iterable[PostedBill], there: Mapping[str, Found]) -> dict[str, InBills]:
-    """What the live bills hold of each line, by our key, as they stand in Xero."""
+    """What the live bills hold of each line, by its order's own key, as they stand in Xero."""
     held: dict[str, InBills] = defaultdict(InBills)
     for bill in bills:
         document, found = bill.last.document, there.get(bill.bound.xero_id)
@@ -380,13 +381,13 @@ def _held_by(bills: Iterable[PostedBill], there: Mapping[str, Found]) -> dict[st
             continue
         posted, written = Posted.read(found), {line.key: line for line in document.lines}
         for key, quantity in document.billed:
-            line = posted.line(bill.last.lines.get(key, ""))
-            if key == FREIGHT or line is None or key not in written:
+            line, own = posted.line(bill.last.lines.get(key, "")), key.rpartition("/")[2]
+            if own == FREIGHT or line is None or key not in written:
                 continue
             # A line whose price has too many decimals went as one at its amount: it is told by what it was written for.
             as_written = line.quantity == written[key].quantity
-            held[key].quantity += quantity if as_written else line.quantity or ZERO
-            held[key].amount += line.amount
+            held[own].quantity += quantity if as_written else line.quantity or ZERO
+            held[own].amount += line.amount
     return held
 
 

@@ -15,12 +15,14 @@ order goes first, then the same customer, then what was ordered first is taken t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from itertools import islice
 
 from mappings.connectwise import Invoice, PurchaseOrderLine, SoldProduct, SourcePurchaseOrder
 from mappings.lifecycle import received
@@ -264,19 +266,48 @@ class _Tracing:
                 self._use(line, product, line.quantity, Certainty.CERTAIN, _evidence(line, product))
 
     def _by_item(self) -> None:
-        of_item: dict[int, list[Sold]] = defaultdict(list)
-        for product in self.sold.values():
+        """The same item, and nothing against it: those of the same sales order first, then those of the customer.
+
+        Within a pass what was ordered first is served first, from what was invoiced first.
+        """
+        pools: dict[tuple[str, int, int], list[Sold]] = defaultdict(list)
+        for product in sorted(self.sold.values(), key=_sold_first):
             if product.item_id and self.to_give[product.product_id] > 0:
-                of_item[product.item_id].append(product)
-        pairs = [
-            (line, product)
-            for line in self.bought.values()
-            if line.item_id and self.to_bill[line.line_id] > 0
-            for product in of_item[line.item_id]
-            if not _contradicts(line, product) and (_same_order(line, product) or _sold_afterwards(line, product))
-        ]
-        for line, product in sorted(pairs, key=_likelier):
-            self._use(line, product, line.quantity, Certainty.LIKELY, _evidence(line, product))
+                pools["order", product.item_id, product.sales_order_id].append(product)
+                pools["customer", product.item_id, product.customer_id].append(product)
+                pools["item", product.item_id, 0].append(product)
+        lines = sorted((each for each in self.bought.values() if each.item_id), key=_ordered_first)
+        for same_order in (True, False):
+            for same_customer in (True, False):
+                for line in lines:
+                    if self.to_bill[line.line_id] > 0:
+                        self._serve(line, _pool(pools, line, same_order, same_customer), same_order, same_customer)
+
+    def _serve(self, line: Bought, pool: Iterable[Sold], same_order: bool, same_customer: bool) -> None:
+        for product in pool:
+            if self.to_give[product.product_id] <= 0 or _contradicts(line, product):
+                continue
+            if (_same_order(line, product), _same_customer(line, product)) != (same_order, same_customer):
+                continue
+            if same_order or _sold_afterwards(line, product):
+                self._use(line, product, line.quantity, Certainty.LIKELY, _evidence(line, product))
+                if self.to_bill[line.line_id] <= 0:
+                    return
+
+
+def _pool(
+    pools: Mapping[tuple[str, int, int], list[Sold]], line: Bought, same_order: bool, same_customer: bool
+) -> Iterable[Sold]:
+    """Where to look for what fits a line in one pass, in the order in which it is served."""
+    if same_order:
+        found = (one for number in line.sales_orders for one in pools.get(("order", line.item_id, number), ()))
+        return sorted(found, key=_sold_first)
+    if same_customer:
+        return pools.get(("customer", line.item_id, line.customer_id), ()) if line.customer_id else ()
+    every = pools.get(("item", line.item_id, 0), [])
+    # What was invoiced before the order is for something else, and comes first.
+    start = bisect_left(every, line.ordered_on or date.max, key=lambda one: one.invoiced_on or date.max)
+    return islice(every, start, None)
 
 
 def _bought_key(each: Bought) -> tuple[object, ...]:
@@ -315,20 +346,22 @@ def _sold_afterwards(line: Bought, product: Sold) -> bool:
     return product.invoiced_on >= line.ordered_on
 
 
-def _likelier(pair: tuple[Bought, Sold]) -> tuple[object, ...]:
-    line, product = pair
-    return (
-        not _same_order(line, product),
-        not (line.customer_id and line.customer_id == product.customer_id),
-        line.ordered_on or date.max, line.order_id, line.line_id,
-        product.invoiced_on or date.max, product.invoice_id, product.product_id,
-    )  # fmt: skip
+def _same_customer(line: Bought, product: Sold) -> bool:
+    return bool(line.customer_id) and line.customer_id == product.customer_id
+
+
+def _ordered_first(line: Bought) -> tuple[date, int, int]:
+    return line.ordered_on or date.max, line.order_id, line.line_id
+
+
+def _sold_first(product: Sold) -> tuple[date, int, int]:
+    return product.invoiced_on or date.max, product.invoice_id, product.product_id
 
 
 def _evidence(line: Bought, product: Sold) -> str:
     same = [f"sales order {product.sales_order_id}"] if _same_order(line, product) else []
     same.append("catalogue item")
-    if line.customer_id and line.customer_id == product.customer_id:
+    if _same_customer(line, product):
         same.append("customer")
     if line.vendor_id and line.vendor_id == product.vendor_id:
         same.append("vendor")

@@ -365,3 +365,19 @@ def test_a_dry_run_shows_each_link_and_writes_nothing(world: World) -> None:
     assert (write["action"], write["document"], write["reference"]) == ("link", "linked_transaction", "PO7")
     assert {each["name"]: each["to"] for each in write["fields"]}["TargetLineItemID"] == invoice
     assert {each["name"]: each["to"] for each in write["fields"]}["SourceLineItemID"] == bill
+
+
+def test_orders_that_share_a_bill_are_linked_each_to_its_own_invoice(world: World) -> None:
+    world.policy(LINKS + '\nvendor_invoice_grouping = "one_bill"')
+    world.sign("organisation,state,event,status\n,vendor_invoice_received,draft_bill,\n,reversed,hold,\n")
+    for number in ("1", "2"):
+        world.connectwise.enter_vendor_invoice(bought_and_sold(world, number), "INV-9")
+    cycle(world)
+    (bill,) = world.bills()
+    targets = {each["InvoiceNumber"]: each["LineItems"][0]["LineItemID"] for each in world.invoices().values()}
+    sources = [line["LineItemID"] for line in bill["LineItems"] if line.get("Quantity")]
+    assert sorted(links(world)) == sorted(
+        (source, targets[number], "BILLED") for source, number in zip(sources, ("40001", "40002"), strict=True)
+    )
+    cycle(world.later())
+    assert len(links(world)) == 2

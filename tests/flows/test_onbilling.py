@@ -293,3 +293,16 @@ def test_reports_work_where_the_family_is_off(world: World) -> None:
     world.policy(OFF)
     assert rows(world, "margin", "po_number") == [("PO7",)]
     assert rows(world, "purchase-match", "po_number") == [("PO7",)]
+
+
+def test_a_bill_that_orders_share_counts_once(world: World) -> None:
+    world.policy('[families]\npurchase_orders = "on"\n[purchases]\nvendor_invoice_grouping = "one_bill"')
+    world.sign("organisation,state,event,status\n,vendor_invoice_received,draft_bill,draft\n,reversed,hold,\n")
+    for number in ("PO7", "PO8"):
+        world.connectwise.enter_vendor_invoice(received(world, number), "INV-9")
+    cycle(world)
+    assert len(world.bills()) == 1
+    assert rows(world, "purchase-match", "po_number", "received", "billed") == [
+        ("PO7", "10", "10"),
+        ("PO8", "10", "10"),
+    ]
