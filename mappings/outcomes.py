@@ -239,7 +239,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.NUMBER_CONFLICT: Explanation(
         "Xero already has another document with this number.",
-        "Renumber one of the two, or remove the one in Xero if it is the same sale entered by hand.",
+        "Renumber one of the two, or remove the one in Xero if it is the same one, entered by hand.",
     ),
     Reason.ADOPTED_DIFFERS: Explanation(
         "Xero already holds this document, but it differs from ConnectWise.",
