@@ -559,6 +559,19 @@ def test_an_order_whose_own_change_waits_for_a_person_is_not_billed_over_it(dire
     assert (placed(world), told(world)) == ([("PO7", "BILLED", 900)], {})
 
 
+def test_a_change_that_xero_refused_is_not_forgotten_over_its_last_bill(direct: World) -> None:
+    world = direct
+    order = world.add_order("PO7")
+    said(world)
+    world.connectwise.edit_order_line(world.order_lines(order)[0], unitCost=Decimal(90))
+    receive(world, order)
+    world.xero_fails("POST", "/PurchaseOrders", answers(400, b'{"Message": "no"}'))
+    assert said(world.later()) == {"read": 2, "rejected": 1, "posted": 1}
+    assert placed(world) == [("PO7", "DRAFT", 1000)]
+    said(world.later(days=2))
+    assert (placed(world), told(world)) == ([("PO7", "BILLED", 900)], {})
+
+
 def test_a_held_order_never_stops_its_bills(direct: World) -> None:
     world = direct
     other = world.books.add_contact("Dell Australia", account_number="V-88")["ContactID"]
