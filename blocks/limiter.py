@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit.database import Audit
@@ -22,6 +22,8 @@ DAY_FIGURE_LASTS = timedelta(hours=1)
 """How long a day's remaining figure is believed; afterwards one call is let through to learn the new one."""
 SHORTEST_NAP, LONGEST_NAP = 0.02, 0.25
 """Seconds between two looks for a free place: long waits must not keep the database busy."""
+
+PAUSE = select(API_PAUSES).where(API_PAUSES.c.app == bindparam("app"), API_PAUSES.c.scope == bindparam("scope"))
 
 
 def slot_lasts(timeout_seconds: float) -> timedelta:
@@ -121,9 +123,7 @@ class Limiter:
     def _obey_pause(self, scope: str) -> None:
         while True:
             with self._audit.reading() as connection:
-                row = connection.execute(
-                    select(API_PAUSES).where(API_PAUSES.c.app == self._app, API_PAUSES.c.scope == scope)
-                ).first()
+                row = connection.execute(PAUSE, {"app": self._app, "scope": scope}).first()
             if row is None:
                 return
             now = self._clock()

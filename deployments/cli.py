@@ -55,7 +55,10 @@ FamiliesArgument = Annotated[
     list[str] | None, typer.Argument(help="invoices, credit_notes, payments, purchase_orders. None: all that are on.")
 ]
 KNOWN = ("invoices", "credit_notes", "payments", "purchase_orders")
-REPORTS = ("unmapped-vendors", "received-without-bill", "invoiced-not-received", "paid-not-received", "parallel-run")
+REPORTS = (
+    "unmapped-vendors", "received-without-bill", "invoiced-not-received", "paid-not-received", "purchase-match",
+    "parallel-run", "margin",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -530,7 +533,7 @@ def report(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """A report on purchase orders and their bills. Writes nothing anywhere."""
+    """A report on purchase orders and their bills. Writes nothing but into the audit."""
     settings = read(config)
     quiet_prefect()
     from deployments import printing, reports

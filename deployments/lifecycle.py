@@ -12,6 +12,7 @@ from typing import Any
 from blocks.audit import orders
 from blocks.audit.database import Audit
 from blocks.failures import NotConfigured
+from mappings import vendor_invoices
 from mappings.csv_tables import TablesUnusable, fold_cell
 from mappings.lifecycle import (
     LIFECYCLE,
@@ -29,10 +30,18 @@ from mappings.lifecycle import (
     unsigned,
 )
 from mappings.lifecycle_change import Change, changes
+from mappings.policy import FILE as POLICY_FILE
+from mappings.policy import read_policy
 
 TOGETHER = (
     "An order may be received, have its vendor's invoice and be paid, all at once: then each of these is done, in this "
     "order, but nothing while one of them says that it is held."
+)
+
+
+ONE_BILL = (
+    "By policy.toml (vendor_invoice_grouping), what was received of all orders of one vendor's invoice shares one "
+    "bill{where}, whichever receipts it came with."
 )
 
 
@@ -41,6 +50,7 @@ class Decision:
     """The table as it stands in its folder, who has signed it, and why it must not be signed.
 
     `changes` are what it does otherwise than before with the `known` orders; None: those were not looked at.
+    `grouped` are the organisations ('': all that policy does not name) in which one vendor's invoice is one bill.
     """
 
     lifecycle: Lifecycle
@@ -48,6 +58,7 @@ class Decision:
     objections: tuple[str, ...]
     changes: tuple[Change, ...] | None = None
     known: int = 0
+    grouped: tuple[str, ...] = ()
 
     @property
     def unsigned(self) -> str:
@@ -72,11 +83,15 @@ class Decision:
         ]
         parts = [
             prose(self.lifecycle),
-            [TOGETHER],
+            [TOGETHER, *([ONE_BILL.format(where=self._where)] if self.grouped else [])],
             [f"SHA-256 {self.lifecycle.digest}", *signed],
             self.verdict(),
         ]
         return "\n\n".join("\n".join(part) for part in parts)
+
+    @property
+    def _where(self) -> str:
+        return "" if "" in self.grouped else f" in {', '.join(self.grouped)}"
 
     def verdict(self) -> list[str]:
         """What stands between this table and a cycle of purchase orders; or that nothing does."""
@@ -161,6 +176,7 @@ def decision(folder: Path, organisations: Iterable[str]) -> Decision:
     """
     try:
         lifecycle = read_lifecycle(_content(folder / LIFECYCLE.file))
+        policy = read_policy(_content(folder / POLICY_FILE))
         signatures = read_signatures(_content(folder / SIGNED_FILE))
     except TablesUnusable as error:
         raise NotConfigured(f"The lifecycle in {folder} cannot be used:\n{error}") from error
@@ -170,7 +186,9 @@ def decision(folder: Path, organisations: Iterable[str]) -> Decision:
         for row in lifecycle.rows
         if known and row.organisation and fold_cell(row.organisation) not in known
     ]
-    return Decision(lifecycle, signatures, (*strange, *objections(lifecycle)))
+    against = (*strange, *objections(lifecycle), *vendor_invoices.objections(lifecycle, policy))
+    grouped = [name for name in ("", *known.values()) if vendor_invoices.grouped(policy, name)]
+    return Decision(lifecycle, signatures, against, grouped=tuple(grouped))
 
 
 def compared(found: Decision, audit: Audit) -> Decision:
@@ -200,7 +218,7 @@ def sign(folder: Path, organisations: Iterable[str], name: str, role: str, on: d
                 f"{signature.role.words}."
             )
     _replace(folder / SIGNED_FILE, signed_text((*others, signature)))
-    return Decision(found.lifecycle, (*others, signature), ())
+    return Decision(found.lifecycle, (*others, signature), (), grouped=found.grouped)
 
 
 def _content(path: Path) -> bytes | None:

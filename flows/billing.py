@@ -11,13 +11,16 @@ something differs from what was dealt with last.
 
 from __future__ import annotations
 
+import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
+
+import simplejson
 
 from blocks.audit import orders, requests, runs
 from blocks.audit import watermarks as watermark_rows
@@ -40,22 +43,26 @@ from flows.cycle import (
     move_watermark,
     update_pending,
 )
+from flows.linking import Linking
 from flows.ordering import Orders
 from flows.updates import take_for
 from mappings import bills as bill_mapping
+from mappings import vendor_invoices
 from mappings.billing import (
     BILL_EVENTS,
     Billed,
     Firing,
+    Pooled,
     Wanted,
     bills_of,
     left_over,
     ordered_value,
     plain_quantity,
+    pooled,
     source_of,
     value_of,
 )
-from mappings.connectwise import PurchaseOrder, SourceBill
+from mappings.connectwise import PurchaseOrder, SourceBill, read_json
 from mappings.kinds import BILL
 from mappings.lifecycle import Event, State, objections, receipt_state, states_of, unsigned
 from mappings.lifecycle_change import Answered
@@ -65,6 +72,7 @@ from mappings.outcomes import MISSING, SAID_OF_POSTED, WAITING, Hold, Outcome, R
 from mappings.related import Related
 from mappings.sweeping import all_at_once, too_many
 from mappings.updates import EDITABLE
+from mappings.vendor_invoices import Key, VendorInvoices, in_words, invoice_key
 from mappings.xero import Found
 from tasks import posting
 from tasks.calls import Calls
@@ -83,6 +91,8 @@ from tasks.purchase_orders import (
 
 LINES_AT_ONCE = 100
 """Orders per task run that reads lines: each costs a call."""
+Group = tuple[str, str, Key]
+"""Organisation, currency and vendor's invoice: what orders that share a new bill have in common."""
 SWEPT = timedelta(days=60)
 """A sweep reads orders again that were raised or received, or of which a bill was written, since: what is received or
 taken back may bump nothing (design 6).
@@ -93,7 +103,8 @@ taken back may bump nothing (design 6).
 class Case:
     """An order with what decides on its bills: those that are there, how they stand in Xero, and the lifecycle's word.
 
-    `organisation` is where the tables send it; '' where they do not say.
+    `organisation` is where the tables send it; '' where they do not say. `closed` are the keys of bills onto which
+    nothing more may go, `due_days` those of its terms.
     """
 
     ordered: Ordered
@@ -101,21 +112,53 @@ class Case:
     there: Mapping[str, Found]
     organisation: str
     firing: Firing
+    closed: frozenset[int] = frozenset()
+    due_days: int | None = None
 
     @property
     def billed(self) -> list[Billed]:
-        """Its bills as our records hold them, each with whether it may be changed."""
-        held = [dict(each.last.document.billed) for each in self.posted if each.last.document is not None]
+        """What its bills hold of it by our records, each with whether it may be changed; the oldest first."""
+        own = self.ordered.id
+        held = [each.held_of(own) for each in self.posted if each.last.document is not None]
         # A person's bill that we took over to change it, and did not yet: what it is for is all that no other bill has.
         rest = left_over(self.ordered.source, held)
         return [self._billed(each, rest) for each in self.posted]
 
     def _billed(self, each: PostedBill, rest: Mapping[str, Decimal]) -> Billed:
-        written, theirs = each.last.document, self.there.get(each.bound.xero_id)
-        quantities = dict(written.billed) if written is not None else rest
-        receipt = written.receipt if written is not None else ""
-        gone = theirs is not None and not theirs.live
-        return Billed(nth_of(each.key), receipt, quantities, theirs is not None and theirs.status in EDITABLE, gone)
+        own, written, theirs = self.ordered.id, each.last.document, self.there.get(each.bound.xero_id)
+        return Billed(
+            nth_of(each.key),
+            written.receipt if written is not None else "",
+            each.held_of(own) if written is not None else rest,
+            theirs is not None and theirs.status in EDITABLE,
+            theirs is not None and not theirs.live,
+            each.lead if each.lead != own else 0,
+            each.key in self.closed,
+        )
+
+    @property
+    def invoice(self) -> Key | None:
+        """What its vendor's invoice is known by."""
+        header = self.ordered.source.header
+        return invoice_key(header.vendor_company.id or 0, header.vendor_invoice_number)
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Orders of which one cannot be decided without the others, as far as they share bills or a vendor's invoice.
+
+    `on_bill` are the orders on each bill that is there, by its key, `doubtful` those on bills whose fate is unknown;
+    `standings` is where the orders stand, `of_bills` where their bills do. `stays` are orders that ConnectWise does not
+    show, and of which a person has said that their bills stay.
+    """
+
+    cases: Mapping[int, Case]
+    posted: Mapping[int, PostedBill]
+    on_bill: Mapping[int, frozenset[int]]
+    doubtful: Mapping[int, frozenset[int]]
+    standings: Mapping[int, Standing]
+    of_bills: Mapping[int, Standing]
+    stays: frozenset[int]
 
 
 class Billing:
@@ -123,7 +166,10 @@ class Billing:
 
     `seen` are the orders that were dealt with; `again` those whose lines a sweep reads although they look as before.
     `hidden` are those that ConnectWise does not show, each with whether it says itself that there is no such order;
-    `noted` is how orders stand once all their bills have an outcome.
+    `noted` is how orders stand once all their bills have an outcome. `invoices` are the vendors' invoices as the audit
+    knows them and as this cycle reads them; `told` is what the bills of orders were last told of the others of theirs.
+    `put_by` are orders whose invoice may cover others, which another page may show; None once all lists are read.
+    `asked` are the orders that a person named (None: all of them), `decided` those whose bills were decided on.
     """
 
     def __init__(self, cycle: Cycle, calls: Calls, selection: Selection) -> None:
@@ -133,24 +179,32 @@ class Billing:
         self.audit = cycle.doors.audit
         self.bills = cycle.beside(BILL.family)
         self.orders = Orders(cycle, calls, selection.forced)
+        self.linking = Linking(cycle, calls, selection)
         self.lifecycle = cycle.tables.lifecycle
         self.seen: set[int] = set()
         self.locations: set[int] = set()
         self.again: frozenset[int] = frozenset()
         self.hidden: dict[int, tuple[Order, bool]] = {}
         self.noted: dict[int, Order] = {}
+        self.invoices = VendorInvoices()
+        self.told: dict[int, str] = {}
+        self.put_by: dict[int, bytes] | None = None
+        self.asked: frozenset[int] | None = None
+        self.decided: set[int] = set()
         self.highest: datetime | None = None
         self.began: datetime | None = None
 
     def run(self) -> None:
         """The whole of it. Raises CannotGoOn, LeaseLost, AuditUnusable, each a sentence; nothing is half-written."""
-        problems = objections(self.lifecycle)[:1] or [unsigned(self.lifecycle, self.cycle.tables.signatures)]
+        tables = self.cycle.tables
+        against = objections(self.lifecycle) or vendor_invoices.objections(self.lifecycle, tables.policy)
+        problems = against[:1] or [unsigned(self.lifecycle, tables.signatures)]
         if problems[0]:
             raise NotConfigured(problems[0])
         try:
             self._run()
         finally:
-            self.cycle.counts += self.bills.counts + self.orders.cycle.counts
+            self.cycle.counts += self.bills.counts + self.orders.cycle.counts + self.linking.cycle.counts
 
     def _run(self) -> None:
         cycle, selection = self.cycle, self.selection
@@ -165,9 +219,14 @@ class Billing:
                 [*orders.billed_since(self.audit, since), *orders.moved_since(self.audit, since.date())]
             )
         number = 0
+        for each in orders.invoiced(self.audit):
+            self.invoices.note(each.connectwise_id, each.reference, each.vendor_id, each.vendor_invoice_number)
+            self.told[each.connectwise_id] = each.also_covers
         if selection.named:
+            self.asked = frozenset(record["id"] for record in named)
             self._look_at(named, forced=True)
         else:
+            self.put_by = {}
             for pages, label, counts in self._lists(position.position):
                 while not pages.done:
                     page = self.calls.one(extract_purchase_orders, Reading(cycle.family, pages, [label]))
@@ -175,6 +234,7 @@ class Billing:
                         self.began = self.began or page.at
                     self._look_at(page.records, forced=selection.forced, changed=counts, many=number)
                     number += 1
+            self._look_at_what_was_put_by(number)
             self._look_at_the_unlisted()
             if selection.sweep:
                 self.orders.sweep(partial(self._documents_whole, order_of=int))
@@ -186,9 +246,10 @@ class Billing:
         create_rest(self.bills, self.calls)
         update_pending(self.bills, self.calls)
         self.orders.finish()
+        self.linking.run()
         fail_where_unreachable(cycle)
-        for each in (self.bills, self.orders.cycle, cycle):
-            check_counts(each)
+        for counted in (self.bills, self.orders.cycle, self.linking.cycle, cycle):
+            check_counts(counted)
         if cycle.writing:
             orders.keep(self.audit, self.noted.values(), cycle.now(), cycle.lease)
             if not selection.special:
@@ -226,6 +287,10 @@ class Billing:
                 records = client.purchase_orders_by_id([int(text[3:])])
             else:
                 records = client.purchase_orders_by_number(text)
+                if not records:
+                    # Of a bill that orders share, all numbers are told.
+                    every = [client.purchase_orders_by_number(part) for part in text.split(", ")]
+                    records = [record for found in every for record in found] if all(every) else []
             missing: list[Standing] = []
             if not records and self.cycle.take == "theirs":
                 missing = runs.missing(self.audit, self.cycle.family, text)
@@ -254,15 +319,46 @@ class Billing:
     def _look_at_the_unlisted(self) -> None:
         """Orders that the lists do not show, and that are to be looked at all the same.
 
-        What was open and is listed no more; what another lifecycle decided on; in a sweep what was billed lately.
+        What was open and is listed no more; what another lifecycle decided on; in a sweep what was billed lately; and
+        those whose vendor's invoice covers other orders than when they were dealt with.
         """
         wanted = set(orders.open_ids(self.audit)) | set(orders.decided_by_another(self.audit, self.lifecycle.digest))
-        left = sorted((wanted | self.again) - self.seen)
-        for start in range(0, len(left), WAITING_PAGE):
-            chunk = left[start : start + WAITING_PAGE]
-            shown = self.cycle.doors.connectwise.purchase_orders_by_id(chunk)
-            self._look_at(shown)
-            self._look_for_hidden(set(chunk) - {raw["id"] for raw in shown})
+        left = sorted((wanted | self.again | self._told_otherwise()) - self.seen)
+        asked: set[int] = set()
+        while left:
+            asked.update(left)
+            for start in range(0, len(left), WAITING_PAGE):
+                chunk = left[start : start + WAITING_PAGE]
+                shown = self.cycle.doors.connectwise.purchase_orders_by_id(chunk)
+                self._look_at(shown)
+                self._look_for_hidden(set(chunk) - {raw["id"] for raw in shown})
+            # What was just read may be on another invoice by now.
+            left = sorted(self._told_otherwise() - self.seen - asked)
+
+    def _told_otherwise(self) -> set[int]:
+        """The orders whose bills were told of other orders of their vendor's invoice than it covers by now."""
+        return {number for number, told in self.told.items() if told != self._also_covers(number)}
+
+    def _note_invoice(self, header: PurchaseOrder) -> None:
+        self.invoices.note(header.id, header.po_number, header.vendor_company.id or 0, header.vendor_invoice_number)
+
+    def _also_covers(self, number: int) -> str:
+        return ", ".join(dict.fromkeys(self.invoices.covered_with(number).values()))
+
+    def _put_by(self, each: Header, order: Order | None) -> bool:
+        """Whether an order is looked at only once all lists are read: another page may name its vendor's invoice."""
+        if self.put_by is None or not (each.order.vendor_invoice_number or (order is not None and order.also_covers)):
+            return False
+        # Compressed: they may be as many as there are orders.
+        raw = simplejson.dumps(each.raw, use_decimal=True)
+        self.put_by.setdefault(each.order.id, zlib.compress(raw.encode(), 1))
+        return True
+
+    def _look_at_what_was_put_by(self, many: int) -> None:
+        found, self.put_by = list((self.put_by or {}).values()), None
+        for start in range(0, len(found), WAITING_PAGE):
+            headers = [read_json(zlib.decompress(each).decode()) for each in found[start : start + WAITING_PAGE]]
+            self._look_at(headers, forced=self.selection.forced, many=many)
 
     def _look_for_hidden(self, ids: Iterable[int]) -> None:
         """Orders that ConnectWise's lists do not show: shown by their own address after all, or noted as hidden."""
@@ -317,7 +413,7 @@ class Billing:
                 )
                 results.append(cycle.hold(entry, Hold(reason, order.reference, message)))
                 continue
-            self.noted[number] = replace(order, is_open=False)
+            self.noted[number] = replace(order, is_open=False, also_covers=self._also_covers(number))
         cycle.counts["read"] += len(results)
         cycle.record(results)
 
@@ -336,23 +432,30 @@ class Billing:
         ids = [each.order.id for each in understood]
         waits = runs.standings(self.audit, cycle.family, ids)
         unfinished = {
-            order_of(key)
-            for key, standing in orders.bill_standings(self.audit, ids).items()
-            if _waits(standing) or standing.reason in SAID_OF_POSTED
+            number
+            for number, found in orders.bill_standings(self.audit, ids).items()
+            if any(_waits(standing) or standing.reason in SAID_OF_POSTED for standing in found.values())
         } | self.orders.unfinished(ids)
+        ours = [each for each in understood if each.order.id in known or not _too_early(each.order, cycle)]
+        for each in ours:
+            header = each.order
+            self.invoices.note(header.id, header.po_number, header.vendor_company.id or 0, header.vendor_invoice_number)
+        if changed:
+            times = (each.order.info.last_updated for each in understood)
+            self.highest = max((at for at in (self.highest, *times) if at is not None), default=None)
         todo: list[Header] = []
-        for each in understood:
+        for each in ours:
             number, order = each.order.id, known.get(each.order.id)
-            at = each.order.info.last_updated
-            if changed and at is not None:
-                self.highest = max(self.highest or at, at)
-            if number in self.seen:
-                continue
-            if order is None and _too_early(each.order, cycle):
+            if number in self.seen or self._put_by(each, order):
                 continue
             self.seen.add(number)
             shown_again = number in waits and waits[number].reason in MISSING
-            as_before = order is not None and order.seen == each.seen and order.lifecycle == self.lifecycle.digest
+            as_before = (
+                order is not None
+                and order.seen == each.seen
+                and order.lifecycle == self.lifecycle.digest
+                and order.also_covers == self._also_covers(number)
+            )
             if as_before and each.order.closed_flag and not (forced or shown_again or number in self.again):
                 # A closed order of which nothing changed: a sweep looks at its lines.
                 if not _waits(waits.get(number)) and number not in unfinished:
@@ -392,8 +495,9 @@ class Billing:
         shown = self.cycle.doors.connectwise.purchase_orders_by_id(sorted(set(map(order_of, keys))))
         headers = [found for raw in shown if isinstance(found := header_of(raw), Header)]
         whole = {each.id: each for each in self._with_lines(headers)}
+        standings = runs.standings(self.audit, BILL.family, keys)
         return [
-            Entry(key, each.number, each.raw, seen=each.header.seen)
+            Entry(key, standings[key].reference if key in standings else each.number, each.raw, seen=each.header.seen)
             for key in keys
             if (each := whole.get(order_of(key))) is not None
         ]
@@ -441,22 +545,49 @@ class Billing:
 
     def _carry(self, ordered: Sequence[Ordered], forced: bool, many: int) -> None:
         """Decide on the bills of these orders beside what stands in Xero, and write what is missing or changed."""
-        if not ordered:
+        self.linking.see(ordered)
+        todo = self._changed(ordered, forced)
+        if not todo:
             return
-        cycle, bills = self.cycle, self.bills
+        together = self._beside_xero(self._together(todo, ordered))
+        entries = self._entries(together, self._place(together, many))
+        self.bills.counts["read"] += len(entries)
+        few = len(entries) <= ONE_BY_ONE and not many
+        carry(self.bills, self.calls, entries, together.of_bills, few, many >= CALLS_PER_TASK_AFTER)
+
+    def _place(self, together: Together, many: int) -> set[int]:
+        """The orders' own documents, before their bills; gives the orders of which these say something already."""
+        of_bills: dict[int, list[Standing]] = defaultdict(list)
+        for key, standing in together.of_bills.items():
+            for number in together.on_bill.get(key) or {order_of(key)}:
+                of_bills[number].append(standing)
+        ids = [number for number in together.cases if self._is_asked(number)]
+        standings, placed = self.orders.standings(ids), self.orders.placed(ids)
+        told: set[int] = set()
+        for number in ids:
+            case = together.cases[number]
+            if self.orders.take(
+                case.ordered, case.firing, placed.get(number), standings.get(number), case.posted, case.there,
+                of_bills[number],
+            ):  # fmt: skip
+                told.add(number)
+        self.orders.write(standings, few=not many, many=many >= CALLS_PER_TASK_AFTER)
+        return told
+
+    def _changed(self, ordered: Sequence[Ordered], forced: bool) -> list[Ordered]:
+        """The orders of which something differs from what was dealt with last, or waits; the others are counted."""
+        cycle = self.cycle
         ids = [each.id for each in ordered]
         known = orders.known(self.audit, ids)
-        posted = orders.bills(self.audit, ids)
-        bill_standings: dict[int, dict[int, Standing]] = defaultdict(dict)
-        for key, standing in orders.bill_standings(self.audit, ids).items():
-            bill_standings[order_of(key)][key] = standing
+        bill_standings = orders.bill_standings(self.audit, ids)
         standings = runs.standings(self.audit, cycle.family, ids)
-        of_orders, unfinished = self.orders.standings(ids), self.orders.unfinished(ids)
+        unfinished = self.orders.unfinished(ids)
         todo: list[Ordered] = []
         for each in ordered:
             before = known.get(each.id)
             quiet = each.id not in unfinished and not any(
-                _waits(standing) or standing.reason in SAID_OF_POSTED for standing in bill_standings[each.id].values()
+                _waits(standing) or standing.reason in SAID_OF_POSTED
+                for standing in bill_standings.get(each.id, {}).values()
             )
             if (
                 not forced
@@ -465,6 +596,7 @@ class Billing:
                 and before is not None
                 and before.content == each.source.digest
                 and before.lifecycle == self.lifecycle.digest
+                and before.also_covers == self._also_covers(each.id)
             ):
                 # An open order as it was: no row for it in each of many cycles.
                 cycle.counts["read"] += 1
@@ -475,35 +607,84 @@ class Billing:
                     )
             else:
                 todo.append(each)
-        there, closed = self._in_xero([one for each in todo for one in posted.get(each.id, ())])
-        terms = cycle.lists.billing_terms(
-            {each.source.header.terms.id for each in todo if each.source.header.terms and each.source.header.terms.id}
-        ) if todo else {}  # fmt: skip
-        entries: list[Entry] = []
-        placed = self.orders.placed([each.id for each in todo])
-        for each in todo:
-            bound = posted.get(each.id, [])
+        return todo
+
+    def _together(self, todo: Sequence[Ordered], at_hand: Sequence[Ordered]) -> dict[int, Ordered]:
+        """These orders, by id, with all that share a bill with one of them, or may: without them none can be decided.
+
+        What is not at hand is read. An order that ConnectWise does not show is not among them.
+        """
+        found = {each.id: each for each in todo}
+        known = {each.id: each for each in at_hand}
+        fresh, asked = set(found), set(found)
+        while fresh:
+            beside = orders.beside(self.audit, sorted(fresh))
+            for number in fresh & found.keys():
+                if self._is_grouped(self._organisation_of(found[number])):
+                    beside |= self.invoices.covered_with(number).keys()
+            # What a rehearsal decided on already, it has planned.
+            fresh = beside - asked - (set() if self.cycle.writing else self.decided)
+            asked |= fresh
+            found |= {number: known[number] for number in fresh & known.keys()}
+            left = sorted(fresh - known.keys())
+            if left:
+                shown = self.cycle.doors.connectwise.purchase_orders_by_id(left)
+                headers = [each for raw in shown if isinstance(each := header_of(raw), Header)]
+                for each in headers:
+                    self._note_invoice(each.order)
+                found |= {each.id: each for each in self._with_lines(headers)}
+        if self.cycle.writing and self.decided & found.keys():
+            # Of what this cycle is about to write it must know the end.
+            create_rest(self.bills, self.calls)
+        if self.asked is None:
+            self.seen |= found.keys()
+        self.decided |= found.keys()
+        return found
+
+    def _beside_xero(self, found: Mapping[int, Ordered]) -> Together:
+        """Orders beside their bills as they stand in Xero; those whose bills cannot be looked at are put off."""
+        cycle, ids = self.cycle, list(found)
+        posted = orders.bills(self.audit, ids)
+        by_key = {one.key: one for group in posted.values() for one in group}
+        noted = orders.sharing(self.audit, [key for key, one in by_key.items() if one.last.document is None])
+        on_bill = {key: frozenset(noted.get(key) or one.on_it) for key, one in by_key.items()}
+        of_bills = {key: one for group in orders.bill_standings(self.audit, ids).values() for key, one in group.items()}
+        absent = sorted(set().union(*on_bill.values()) - found.keys())
+        standings = runs.standings(self.audit, cycle.family, [*ids, *absent])
+        stays = frozenset(n for n in absent if n in standings and sweeping.is_accepted(standings[n]))
+        doubtful = sorted(requests.unsettled_ids(self.audit, BILL.family) & (of_bills.keys() - by_key.keys()))
+        there, closed = self._in_xero(list(by_key.values()))
+        numbers = {one.source.header.terms.id for one in found.values() if one.source.header.terms is not None}
+        terms = cycle.lists.billing_terms({number for number in numbers if number})
+        cases: dict[int, Case] = {}
+        for number, each in found.items():
+            bound = posted.get(number, [])
             if any(one.bound.organisation in closed for one in bound):
-                self._put_off(each, closed, bound)
+                if self._is_asked(number):
+                    self._put_off(each, closed, bound)
                 continue
             organisation = self._organisation_of(each)
-            case = Case(each, bound, there, organisation, self._firing(each, organisation, bound, there))
-            due_days = each.source.header.terms and terms.get(each.source.header.terms.id or 0)
-            told = self.orders.take(
-                each, case.firing, placed.get(each.id), of_orders.get(each.id), bound, there,
-                bill_standings[each.id].values(),
-            )  # fmt: skip
-            entries += self._entries(
-                case, due_days.due_days if due_days else None, standings.get(each.id), bill_standings[each.id], told
-            )
-            self.noted[each.id] = _order(each, case.firing, self.lifecycle.digest)
-        self.orders.write(of_orders, few=not many, many=many >= CALLS_PER_TASK_AFTER)
-        bills.counts["read"] += len(entries)
-        few = len(entries) <= ONE_BY_ONE and not many
-        carry(
-            bills, self.calls, entries, {key: one for group in bill_standings.values() for key, one in group.items()},
-            few, many >= CALLS_PER_TASK_AFTER,
-        )  # fmt: skip
+            firing = self._firing(each, organisation, bound, there)
+            term = terms.get((each.source.header.terms and each.source.header.terms.id) or 0)
+            cases[number] = Case(each, bound, there, organisation, firing, due_days=term.due_days if term else None)
+        for number, case in cases.items():
+            # Onto what is another vendor's invoice by now, or another order's that nobody shows, goes nothing more.
+            shut = {
+                one.key
+                for one in case.posted
+                if on_bill[one.key] & stays
+                or len({cases[other].invoice for other in on_bill[one.key] & cases.keys()}) > 1
+            }
+            cases[number] = replace(case, closed=frozenset(shut))
+        in_doubt = {key: frozenset(those) for key, those in orders.sharing(self.audit, doubtful).items()}
+        return Together(cases, by_key, on_bill, in_doubt, standings, of_bills, stays)
+
+    def _is_asked(self, *numbers: int) -> bool:
+        """Whether any of these orders is meant: all are, unless a person named some."""
+        return self.asked is None or not self.asked.isdisjoint(numbers)
+
+    def _is_grouped(self, organisation: str) -> bool:
+        return bool(organisation) and vendor_invoices.grouped(self.cycle.tables.policy, organisation)
 
     def _in_xero(self, posted: Sequence[PostedBill]) -> tuple[dict[str, Found], set[str]]:
         """How these bills stand in Xero now, by id; and the organisations that could not be asked."""
@@ -544,69 +725,175 @@ class Billing:
         source = each.source
         status_id = source.header.status.id
         status = self.cycle.lists.purchase_order_statuses([status_id] if status_id else []).get(status_id or 0)
-        written = [one.last.document for one in posted if one.last.document is not None]
-        billed = any(document.billed for document in written)
+        billed = any(one.held_of(each.id) for one in posted)
         stand = [there[one.bound.xero_id] for one in posted if one.bound.xero_id in there]
         paid = bool(stand) and all(found.status == "PAID" for found in stand if found.live)
         states = states_of(source, status, billed=billed, paid=paid)
         rows = self.lifecycle.fired(organisation, states)
         events = frozenset(event for row in rows for event in row.events)
+        if Event.BILL_PER_RECEIPT in events and self._is_grouped(organisation):
+            # What one vendor's invoice covers is one bill, whatever it came with.
+            events = events - {Event.BILL_PER_RECEIPT} | {Event.DRAFT_BILL}
         status_word = next((row.status for row in rows if set(row.events) & set(BILL_EVENTS)), "")
         cited = (*(row.cited for row in rows), f"lifecycle.csv, SHA-256 {self.lifecycle.digest}")
         answered = Answered.by(self.lifecycle, organisation, states)
         return Firing(receipt_state(source, status, billed), events, status_word, cited, answered.to_text())
 
-    def _entries(
-        self,
-        case: Case,
-        due_days: int | None,
-        standing: Standing | None,
-        standings: Mapping[int, Standing],
-        told: bool,
-    ) -> list[Entry]:
-        """The bills of an order that are to be mapped; what is decided without them is recorded.
+    def _entries(self, together: Together, told: Collection[int]) -> list[Entry]:
+        """The bills of these orders that are to be mapped; what is decided without them is recorded.
 
-        `told`: the order's own document says something of it already.
+        `told`: orders of which their own documents say something already.
         """
-        each, cycle = case.ordered, self.cycle
-        wanted = self._wanted(case)
-        if isinstance(wanted, Hold):
-            self._told(each, case.firing, wanted)
-            return []
+        cases = together.cases
+        wanted: dict[int, list[Wanted]] = {}
+        holds: dict[int, Hold] = {}
+        for number, case in cases.items():
+            found = self._wanted(case)
+            if isinstance(found, Hold):
+                holds[number] = found
+            else:
+                wanted[number] = found
+        groups = {number: group for number, case in cases.items() if (group := self._group_of(case)) is not None}
         entries: list[Entry] = []
         quiet: list[Result] = []
-        documents = {nth_of(one.key): one for one in case.posted}
-        for one in wanted:
-            key, bound = bill_key(each.id, one.n), documents.get(one.n)
-            written = bound.last.document if bound is not None else None
-            if bound is not None and self._is_over(one, bound, standings.get(key)):
-                quiet.append(self._settled(case, one, bound))
+        waits: dict[int, Hold] = {}
+        left_alone: set[int] = set()
+        dealt_with: set[int] = set()
+        for bill in pooled(wanted, groups):
+            key = bill_key(bill.lead, bill.n)
+            obstacle = self._obstacle(bill, together, holds, groups)
+            if obstacle is not None or not together.on_bill.get(key, frozenset()) <= cases.keys():
+                left_alone.add(key)
+                for number, each in bill.shares.items():
+                    if obstacle is not None and _moved(cases[number], key, each):
+                        waits.setdefault(number, obstacle)
                 continue
-            known = (written.number, written.date, written.due_date or written.date) if written is not None else None
-            source = source_of(each.source, one, case.firing, due_days, known)
-            if not one.quantities and bound is None:
+            one = self._decided(bill, together, groups) if self._is_asked(*bill.shares) else None
+            if one is None:
                 continue
-            if written is not None and source.is_as(written.source) and not self._looked_at_again(standings.get(key)):
-                # What the tables say by now is for bills that are still to be made.
-                quiet.append(self._as_before(case, bound, written.receipt))
-                continue
-            entries.append(Entry(key, each.number, each.raw, seen=each.header.seen, source=source))
+            dealt_with.update(bill.shares)
+            if isinstance(one, Entry):
+                entries.append(one)
+            else:
+                quiet.append(one)
         there = {entry.connectwise_id for entry in entries} | {result.connectwise_id for result in quiet}
-        # Waited, and is not to be any more: taken back before it was posted.
-        quiet += [
-            self.bills.result(Entry(key, each.number, {}), Outcome.SKIPPED)
-            for key, one in standings.items()
-            if key not in there and _waits(one) and nth_of(key) not in documents
-        ]
+        for key, standing in together.of_bills.items():
+            # Waited, and is not to be any more: taken back before it was posted.
+            over = key not in there and _waits(standing) and key not in together.posted and key not in left_alone
+            lead = order_of(key)
+            if over and lead in cases and lead not in holds and self._is_asked(lead):
+                quiet.append(self.bills.result(Entry(key, standing.reference, {}), Outcome.SKIPPED))
+                dealt_with.add(lead)
         self.bills.counts["read"] += len(quiet)
         self.bills.record(quiet)
-        if not entries and not quiet and not told:
-            self._told(each, case.firing, None)
+        for number, case in cases.items():
+            if self._is_asked(number):
+                hold, said = holds.get(number) or waits.get(number), number in dealt_with or number in told
+                self._end(case, hold, together.standings.get(number), said)
+        return entries
+
+    def _decided(self, bill: Pooled, together: Together, groups: Mapping[int, Group]) -> Entry | Result | None:
+        """What is to be mapped of one bill, or how it ends without that; None where there is nothing of it."""
+        key, case = bill_key(bill.lead, bill.n), together.cases[bill.lead]
+        each, bound, standing = case.ordered, together.posted.get(key), together.of_bills.get(key)
+        if not bill.quantities and bound is None:
+            return None
+        others = [number for number in sorted(bill.shares) if number != bill.lead and bill.shares[number].quantities]
+        if others and self.cycle.writing:
+            orders.share(self.audit, {key: others}, self.cycle.lease)
+        written = bound.last.document if bound is not None else None
+        on_it = {bill.lead, *others}
+        covered = [name for number, name in self.invoices.covered_with(bill.lead).items() if number not in on_it]
+        source = source_of(
+            each.source,
+            bill,
+            case.firing,
+            case.due_days,
+            (written.number, written.date, written.due_date or written.date) if written is not None else None,
+            in_words(each.source.header.vendor_invoice_number, ", ".join(dict.fromkeys(covered))),
+            next((line.description for line in written.lines if line.key == bill_mapping.NOTE), "") if written else "",
+            [together.cases[number].ordered.source for number in others],
+            self._late(bill, together, groups) if bill.is_new else "",
+        )
+        entry = Entry(key, source.reference, each.raw, seen=each.header.seen, source=source)
+        if bound is not None and self._is_over(bill, bound, standing):
+            return self._settled(entry, case.firing, bill, bound)
+        if written is not None and source.is_as(written.source) and not self._looked_at_again(standing):
+            # What the tables say by now is for bills that are still to be made.
+            return self._as_before(entry, case.firing, bound, written.receipt)
+        return entry
+
+    def _end(self, case: Case, hold: Hold | None, standing: Standing | None, dealt_with: bool) -> None:
+        """How an order itself ends, beside its bills; and how it stands from now on."""
+        each, cycle = case.ordered, self.cycle
+        if hold is not None or not dealt_with:
+            self._told(each, case.firing, hold)
         elif _waits(standing) and cycle.writing:
             # What was said of the order itself is over; its bills say the rest.
             over = replace(cycle.result(each.entry, Outcome.UNCHANGED), rows_used=case.firing.cited)
             runs.record(self.audit, cycle.run_id, [over], cycle.now(), cycle.lease)
-        return entries
+        self.noted[each.id] = _order(each, case.firing, self.lifecycle.digest, self._also_covers(each.id))
+
+    def _group_of(self, case: Case) -> Group | None:
+        """With which orders this one shares new bills; None where it has its own."""
+        if case.invoice is None or not self._is_grouped(case.organisation):
+            return None
+        return case.organisation, case.ordered.source.header.currency.currency_code.strip().upper(), case.invoice
+
+    def _obstacle(
+        self, bill: Pooled, together: Together, holds: Mapping[int, Hold], groups: Mapping[int, Group]
+    ) -> Hold | None:
+        """Why a bill is left as it is, or is not made: one of the orders that belong on it cannot be decided."""
+        key, cases = bill_key(bill.lead, bill.n), together.cases
+        moved = any(_moved(cases[number], key, each) for number, each in bill.shares.items())
+        for other, those in together.doubtful.items():
+            if other != key and moved and those & bill.shares.keys() and len(those | bill.shares.keys()) > 1:
+                return Hold(Reason.UNSETTLED)
+        on_it = together.on_bill.get(key, frozenset())
+        absent = on_it - cases.keys()
+        for number in sorted(absent if moved else absent - together.stays):
+            known = orders.known(self.audit, [number]).get(number)
+            name = known.reference if known is not None else f"id:{number}"
+            return Hold(
+                Reason.LINES_INCOMPLETE,
+                name,
+                f"{self._names(bill, together)} shares a bill with {name}, which ConnectWise does not show (any more). "
+                "What the bill should hold is not known, and it stays as it is.",
+                f"Let the API member see {name}; or, if it was deleted, say that its bills stay with `tieout sync "
+                f"purchase_orders --reference id:{number} --take theirs` once that is told of it.",
+            )
+        group = groups.get(bill.lead) if bill.is_new and not bill.receipt else None
+        together_with = {number for number, one in groups.items() if one == group} if group is not None else set()
+        for number in sorted((on_it | together_with) & holds.keys()):
+            hold = holds[number]
+            if number in on_it or hold.reason is not Reason.INVOICED_NOT_RECEIVED:
+                name = cases[number].ordered.number
+                return replace(
+                    hold, message=f"{self._names(bill, together)} shares a bill with {name}. {hold.message}", merged=()
+                )
+        return None
+
+    def _names(self, bill: Pooled, together: Together) -> str:
+        return ", ".join(together.cases[number].ordered.number for number in sorted(bill.shares))
+
+    def _late(self, bill: Pooled, together: Together, groups: Mapping[int, Group]) -> str:
+        """What people are told of a new bill whose vendor's invoice is on an earlier one; '' where it is on none."""
+        group = groups.get(bill.lead)
+        if group is None:
+            return ""
+        for number, case in together.cases.items():
+            if groups.get(number) != group or number in bill.shares:
+                continue
+            for one in case.posted:
+                on_it = together.on_bill[one.key]
+                if one.held_of(number) and one.last.document is not None and not on_it & bill.shares.keys():
+                    document = one.last.document
+                    return (
+                        f"The vendor's invoice {case.ordered.source.header.vendor_invoice_number} is on the bill "
+                        f"{document.number} of {document.reference} already, and a bill that is there is never merged: "
+                        f"{self._names(bill, together)} has a bill of its own."
+                    )
+        return ""
 
     def _wanted(self, case: Case) -> list[Wanted] | Hold:
         """What each bill of the order should hold; or why nothing can be said of it."""
@@ -638,7 +925,7 @@ class Billing:
             )
         return wanted
 
-    def _is_over(self, one: Wanted, bound: PostedBill, standing: Standing | None) -> bool:
+    def _is_over(self, one: Pooled, bound: PostedBill, standing: Standing | None) -> bool:
         """Whether nothing is left to do in Xero about a bill from which something was taken back."""
         written = bound.last.document
         if written is None:
@@ -652,18 +939,17 @@ class Billing:
         told = standing is not None and (_waits(standing) or standing.reason in SAID_OF_POSTED)
         return told or self.cycle.forced or self.selection.forced
 
-    def _as_before(self, case: Case, bound: PostedBill | None, receipt: str) -> Result:
+    def _as_before(self, entry: Entry, firing: Firing, bound: PostedBill | None, receipt: str) -> Result:
         assert bound is not None
-        entry = Entry(bound.key, case.ordered.number, {}, seen=case.ordered.header.seen)
+        told = Entry(bound.key, entry.reference, {}, seen=entry.seen)
         result = self.bills.result(
-            entry, Outcome.UNCHANGED, xero_id=bound.bound.xero_id, organisation=bound.bound.organisation
+            told, Outcome.UNCHANGED, xero_id=bound.bound.xero_id, organisation=bound.bound.organisation
         )
         return replace(
-            result, part=receipt, rows_used=case.firing.cited, amount=plain(bound.bound.total),
-            currency=bound.bound.currency,
-        )  # fmt: skip
+            result, part=receipt, rows_used=firing.cited, amount=plain(bound.bound.total), currency=bound.bound.currency
+        )
 
-    def _settled(self, case: Case, one: Wanted, bound: PostedBill) -> Result:
+    def _settled(self, entry: Entry, firing: Firing, one: Pooled, bound: PostedBill) -> Result:
         """Note that a bill holds no more than this: a person removed it, or entered the supplier credit."""
         written = bound.last.document
         assert written is not None
@@ -671,7 +957,7 @@ class Billing:
             left = replace(written, billed=tuple(sorted(one.quantities.items())))
             with self.audit.transaction(self.cycle.lease) as connection:
                 orders.note_billed_in(connection, bound.key, left)
-        return self._as_before(case, bound, written.receipt)
+        return self._as_before(entry, firing, bound, written.receipt)
 
     def _told(self, each: Ordered, firing: Firing, hold: Hold | None) -> None:
         """An order of which no bill says anything: held, or left alone by its row of the lifecycle."""
@@ -690,6 +976,12 @@ class Billing:
         )  # fmt: skip
 
 
+def _moved(case: Case, key: int, each: Wanted) -> bool:
+    """Whether a bill should hold anything else of an order than it does."""
+    held = next((one for one in case.posted if one.key == key), None)
+    return held is None or held.last.document is None or held.held_of(case.ordered.id) != each.quantities
+
+
 def _waits(standing: Standing | None) -> bool:
     return standing is not None and standing.outcome in WAITING
 
@@ -699,7 +991,7 @@ def _too_early(order: PurchaseOrder, cycle: Cycle) -> bool:
     return order.po_date is not None and order.po_date < cycle.start_date
 
 
-def _order(each: Ordered, firing: Firing, lifecycle: str) -> Order:
+def _order(each: Ordered, firing: Firing, lifecycle: str, also_covers: str) -> Order:
     """How an order stands now."""
     header, lines = each.source.header, each.source.lines
     received = [line.date_received for line in lines if line.received_quantity and line.date_received is not None]
@@ -722,4 +1014,5 @@ def _order(each: Ordered, firing: Firing, lifecycle: str) -> Order:
         content=each.source.digest,
         lifecycle=lifecycle,
         answered=firing.answered,
+        also_covers=also_covers,
     )

@@ -62,7 +62,7 @@ OVERLAP = timedelta(minutes=10)
 """Read again from this much before the watermark: `lastUpdated` is in whole seconds (connectwise.md, 4.4)."""
 ONE_BY_ONE = 100
 """Up to so many records each is mapped in a task run of its own, named by its number; above, in chunks."""
-MAP_CHUNK = 250
+MAP_CHUNK = 1000
 WAITING_PAGE = 500
 CALLS_PER_TASK_AFTER = 8
 """After so many full pages a load task carries several calls: a flow run stays below 1,000 task runs."""

@@ -168,16 +168,18 @@ class Summary:
 
 @contextmanager
 def _seldom_collecting() -> Iterator[None]:
-    """Look for garbage that refers to itself less often.
+    """Look for garbage that refers to itself less often, and not among what was there before.
 
     A page of records is thousands of objects, all in use, and looking at them again and again takes a sixth of a large
     cycle's CPU (docs/decisions/0008).
     """
     before = gc.get_threshold()
-    gc.set_threshold(20_000, 10, 50)
+    gc.set_threshold(200_000, 10, 50)
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         gc.set_threshold(*before)
 
 

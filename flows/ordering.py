@@ -22,12 +22,14 @@ from mappings.billing import Firing
 from mappings.connectwise import SourceOrder
 from mappings.kinds import BILL, PURCHASE_ORDER
 from mappings.lifecycle import PO_EVENTS, Event, State
+from mappings.linked_transactions import Link
 from mappings.links import order_of
 from mappings.money import plain
 from mappings.orders import DELETED, Placed, all_billed, only_its_status, wanted_order
 from mappings.outcomes import SAID_OF_POSTED, WAITING, Hold, Outcome
 from mappings.payments import Paying
 from mappings.plans import Bound
+from mappings.shares import share_of
 from mappings.xero import Document, Found
 from tasks.calls import Calls
 from tasks.cycle import Cycle, Entry
@@ -205,7 +207,8 @@ class Orders:
     def _billed_by_now(self, numbers: Sequence[int]) -> set[int]:
         """Those of these orders of which all that was received is on live bills in Xero, and none of them waits."""
         posted = orders.bills(self.audit, numbers)
-        waits = {key for key, standing in orders.bill_standings(self.audit, numbers).items() if _waits(standing)}
+        standings = orders.bill_standings(self.audit, numbers)
+        waits = {key for group in standings.values() for key, standing in group.items() if _waits(standing)}
         planned: dict[int, Document] = {}
         if not self.cycle.writing:
             # A dry run stores nothing: what it would write is there, what it would hold is not.
@@ -217,21 +220,22 @@ class Orders:
             waits |= {key for key, still in ended.items() if still}
         found: set[int] = set()
         waiting = {order_of(key) for key in waits}
+        waiting |= {number for number in numbers if waits & standings.get(number, {}).keys()}
         for number in numbers:
             live = self._awaited[number].live
             held = {
-                one.key: dict(one.last.document.billed)
+                one.key: one.held_of(number)
                 for one in posted.get(number, ())
                 if one.last.document is not None and live.get(one.bound.xero_id, one.last.answer.live)
             }
-            held |= {key: dict(one.billed) for key, one in planned.items() if order_of(key) == number}
+            held |= {key: share_of(dict(one.billed), order_of(key), number) for key, one in planned.items()}
             if number not in waiting and all_billed(self._awaited[number].ordered.source, held.values()):
                 found.add(number)
         return found
 
     def _planned(self, family: str) -> dict[int, Document]:
         """The documents of a family that a dry run would write so far, by record."""
-        documents = (each.document for each in self.cycle.planned if not isinstance(each, (Paying, Allocating)))
+        documents = (each.document for each in self.cycle.planned if not isinstance(each, (Paying, Allocating, Link)))
         return {one.connectwise_id: one for one in documents if one.family == family}
 
 
@@ -245,7 +249,7 @@ def _told(standing: Standing | None) -> bool:
 
 def _all_billed(ordered: Ordered, posted: Sequence[PostedBill], live: Mapping[str, bool]) -> bool:
     held = [
-        dict(one.last.document.billed)
+        one.held_of(ordered.id)
         for one in posted
         if one.last.document is not None and live.get(one.bound.xero_id, False)
     ]

@@ -17,6 +17,7 @@ from flows.updates import is_old
 from mappings.allocations import Allocate, Allocating, Unallocate
 from mappings.connectwise import read_json
 from mappings.kinds import BILL, CREDIT_NOTE, FAMILY_SHOWN, INVOICE, PURCHASE_ORDER, Kind
+from mappings.linked_transactions import Link
 from mappings.links import order_of, record_shown
 from mappings.merging import FieldChange
 from mappings.money import ZERO, plain
@@ -30,12 +31,12 @@ from mappings.xero import Document, write_json
 from tasks.cycle import Cycle
 
 Written = Create | Update | Remove
-Write = Written | Pay | Unpay | Allocate | Unallocate
-PART = (Pay, Unpay, Allocate, Unallocate)
-"""Writes of a part of what settles an invoice: they name themselves what other writes say of a document."""
+Write = Written | Pay | Unpay | Allocate | Unallocate | Link
+PART = (Pay, Unpay, Allocate, Unallocate, Link)
+"""Writes of a part of what settles an invoice, or of a link: they name themselves what others say of a document."""
 ACTIONS: dict[type[Write], str] = {
     Create: "create", Update: "update", Remove: "delete", Pay: "pay", Unpay: "unpay", Allocate: "allocate",
-    Unallocate: "unallocate",
+    Unallocate: "unallocate", Link: "link",
 }  # fmt: skip
 """What the plan calls each kind of write."""
 ITSELF = "purchase_order"
@@ -70,7 +71,7 @@ def writes_in(cycle: Cycle) -> list[Write]:
             writes += [*each.unpays, *each.pays]
         elif isinstance(each, Allocating):
             writes += [*each.unallocates, *each.allocates]
-        elif isinstance(each, (Create, Update, Remove)):
+        elif isinstance(each, (Create, Update, Remove, Link)):
             writes.append(each)
     return writes
 
@@ -116,8 +117,12 @@ def read_plan(file: str) -> dict[str, Approved]:
         plan = read_json(Path(file).expanduser().read_bytes())
         content = {name: value for name, value in plan.items() if name != "plan_id"}
         for each in content["writes"]:
-            # A bill is told by its place in its order; its receipt is what people call it.
-            own = (int(each["record"]), "") if "record" in each else (int(each["connectwise_id"]), str(each["receipt"]))
+            # A bill is told by its place in its order (its receipt is what people call it), a link by its line.
+            own = (
+                (int(each["record"]), str(each.get("part", "")))
+                if "record" in each
+                else (int(each["connectwise_id"]), str(each["receipt"]))
+            )
             own = (own[0], ITSELF) if each.get("document") == ITSELF else own
             by_family[each["family"]][own] = str(each["basis"])
     except OSError as error:
@@ -165,8 +170,8 @@ def _moved(each: Write) -> Iterable[tuple[str, Decimal, Decimal]]:
     """The account, net and tax of what a write moves, line by line."""
     if isinstance(each, Pay):
         return [(each.account_code, each.amount, ZERO)]
-    if isinstance(each, (Unpay, Allocate, Unallocate)):
-        # An allocation moves nothing between accounts; and which account a payment went to is not kept.
+    if isinstance(each, (Unpay, Allocate, Unallocate, Link)):
+        # An allocation or a link moves nothing between accounts; and which account a payment went to is not kept.
         return []
     if not each.document.kind.posts:
         return []
@@ -229,6 +234,12 @@ def _calls_of_parts(writes: Sequence[Write]) -> tuple[int, int]:
 
     Payments go 50 per call, allocations by credit note, and what is taken back alone; invoices are read 50 per call.
     """
+    if isinstance(writes[0], Link):
+        # One call each; the bills and the invoices are looked at before, and what links each bill has.
+        bills = {each.source_id for each in writes if isinstance(each, Link)}
+        targets = {each.target_id for each in writes if isinstance(each, Link)}
+        looks = -(-len(bills) // LOOK_UP) - (-len(targets) // LOOK_UP)
+        return len(writes), looks + len(bills)
     invoices = {each.connectwise_id for each in writes if isinstance(each, PART)}
     reads = 1 + calls_by_id(INVOICE, len(invoices))
     if isinstance(writes[0], Pay):
@@ -270,6 +281,8 @@ def write_of(each: Write) -> dict[str, Any]:
 
     `basis` names what it stands on: it changes when either side has moved.
     """
+    if isinstance(each, Link):
+        return _link(each)
     if isinstance(each, PART):
         return _part(each)
     document = each.document
@@ -302,6 +315,30 @@ def write_of(each: Write) -> dict[str, Any]:
         "kept": kept,
         "basis": basis,
     } | ({"record": document.connectwise_id} if document.kind is BILL else {})
+
+
+def _link(each: Link) -> dict[str, Any]:
+    """One line of a bill that is to be linked to the line of an invoice."""
+    return {
+        "family": FAMILY_SHOWN[each.family],
+        "organisation": each.organisation,
+        "reference": each.reference,
+        "connectwise_id": record_shown(each.family, each.connectwise_id),
+        "receipt": each.receipt,
+        "action": ACTIONS[Link],
+        "document": "linked_transaction",
+        "xero_id": None,
+        "total": plain(each.total),
+        "currency": each.currency,
+        "fields": [
+            {"name": name, "from": None, "to": value}
+            for name, value in (each.body() | {"InvoiceNumber": each.invoice_number}).items()
+        ],
+        "kept": [],
+        "basis": each.fingerprint,
+        "record": each.connectwise_id,
+        "part": each.part,
+    }
 
 
 def _part(each: Pay | Unpay | Allocate | Unallocate) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
 from flows.billing import SWEPT
 from flows.cycle import OVERLAP
 from flows.settling import ACCEPTED
-from mappings import bills
+from mappings import bills, vendor_invoices
 from mappings.billing import Billed, left_over
 from mappings.connectwise import SourceBill
 from mappings.invoices import is_credit, starts_too_early
@@ -488,15 +488,16 @@ class _Laid:
     def billed(self) -> list[Billed]:
         """What its bills hold by our records; what an adopted one is for that we did not write yet is all the rest."""
         assert self.ordered is not None, "only of an order that can be read"
-        documents = {each.key: each.last.document for each in self.posted}
-        rest = left_over(self.ordered.source, [dict(one.billed) for one in documents.values() if one is not None])
+        own = self.ordered.id
+        rest = left_over(self.ordered.source, [each.held_of(own) for each in self.posted])
         found: list[Billed] = []
-        for key, document in documents.items():
-            booked = self.there[key]
-            held = dict(document.billed) if document is not None else rest
+        for each in self.posted:
+            document, booked = each.last.document, self.there[each.key]
+            held = each.held_of(own) if document is not None else rest
             editable = booked is not None and booked.status in EDITABLE
             receipt = document.receipt if document is not None else ""
-            found.append(Billed(nth_of(key), receipt, held, editable, booked is not None and not booked.live))
+            gone, lead = booked is not None and not booked.live, each.lead if each.lead != own else 0
+            found.append(Billed(nth_of(each.key), receipt, held, editable, gone, lead))
         return found
 
     def told(self, *first: int) -> Known | None:
@@ -517,6 +518,17 @@ class _Laid:
         return key not in self.there or (booked is not None and booked.status in EDITABLE)
 
 
+def _share(
+    laid: _Laid, due: Mapping[int, Due | None], bill: PostedBill
+) -> tuple[Ordered, Mapping[str, Decimal]] | None:
+    """What a bill should hold of an order; None where that is not known."""
+    order = laid.ordered
+    found = due[order.id] if order is not None else None
+    if order is None or found is None:
+        return None
+    return order, found.bills.get(nth_of(bill.key) if bill.lead == order.id else bill.key, {})
+
+
 class _ReadingBills(_Reading):
     """What was received of purchase orders, and the bills that are for it. A bill's date decides its month.
 
@@ -527,17 +539,19 @@ class _ReadingBills(_Reading):
     The lines of an order cost a call. They are read of every order that may have a bill in the period, or lack one:
     those that are open, wait, have one in Xero, or are not as the audit knows them, and those that were received,
     invoiced or closed since the period began. `wanted` are such orders as far as the audit and Xero know, `seen` those
-    that were looked at so far.
+    that were looked at so far, `laid` those of them that were laid beside their bills.
     """
 
     def __init__(self, doors: Doors, family: str, period: Period, start_date: date, say: Callable[[str], None]) -> None:
         super().__init__(doors, family, period, start_date, say)
         tables = doors.tables.read()
         self.tables = tables
-        self.unsigned = next(iter(objections(tables.lifecycle)), "") or unsigned(tables.lifecycle, tables.signatures)
+        against = objections(tables.lifecycle) or vendor_invoices.objections(tables.lifecycle, tables.policy)
+        self.unsigned = next(iter(against), "") or unsigned(tables.lifecycle, tables.signatures)
         self.lately = frozenset(orders.billed_since(doors.audit, doors.clock() - SWEPT))
         self.wanted = set(orders.open_ids(doors.audit))
         self.seen: set[int] = set()
+        self.laid: set[int] = set()
 
     def done(self) -> Statement:
         """Read both sides, lay each order beside its bills, and see to what ConnectWise does not list."""
@@ -573,9 +587,18 @@ class _ReadingBills(_Reading):
     def _lay(self, records: Sequence[dict[str, Any]], asked: Sequence[int]) -> None:
         """Lay orders beside their bills; also those that were `asked` for and are not there."""
         found = [order_header_of(raw) for raw in records]
-        headers = {each.order.id: each for each in found if isinstance(each, Header)}
+        headers = {each.order.id: each for each in found if isinstance(each, Header) and each.order.id not in self.laid}
         known = orders.known(self.doors.audit, [*headers, *asked])
-        read = [number for number, each in headers.items() if self._concerns(each, known.get(number))]
+        concerned = {number for number, each in headers.items() if self._concerns(each, known.get(number))}
+        beside = self._beside({*concerned, *asked}) - {*asked, *self.laid}
+        elsewhere = sorted(beside - headers.keys())
+        if elsewhere:
+            others = [order_header_of(raw) for raw in self.doors.connectwise.purchase_orders_by_id(elsewhere)]
+            headers |= {each.order.id: each for each in others if isinstance(each, Header)}
+            known |= orders.known(self.doors.audit, elsewhere)
+            found += others
+            asked = [*asked, *(number for number in elsewhere if number not in headers)]
+        read = sorted(concerned | (beside & headers.keys()))
         lines = self.doors.connectwise.purchase_order_lines(read)
         whole = [with_lines(headers[number], lines[number]) for number in read if number in lines]
         unreadable = [each[0] for each in (*found, *whole) if isinstance(each, tuple)]
@@ -584,28 +607,38 @@ class _ReadingBills(_Reading):
         self.seen |= headers.keys() | names.keys() | set(asked)
         ordered = {each.id: each for each in whole if isinstance(each, Ordered)}
         audit = self.doors.audit
-        for ids in _chunks(list(dict.fromkeys([*read, *names, *asked]))):
+        ids = list(dict.fromkeys([*read, *names, *asked]))
+        self.laid |= set(ids)
+        if ids:
             posted = orders.bills(audit, ids)
             standings = runs.standings(audit, FAMILY_SHOWN[self.family], ids)
-            of_bills: dict[int, dict[int, Standing]] = defaultdict(dict)
-            for key, standing in orders.bill_standings(audit, ids).items():
-                of_bills[order_of(key)][key] = standing
-            self._look_up(each.bound for group in posted.values() for each in group)
-            pairs: list[Pair] = []
+            of_bills = orders.bill_standings(audit, ids)
+            unique = {each.key: each for group in posted.values() for each in group}
+            self._look_up(each.bound for each in unique.values())
+            booked = {
+                key: self.documents.pop((one.bound.tenant_id, one.bound.xero_id), None) for key, one in unique.items()
+            }
+            laid: dict[int, _Laid] = {}
             for number in ids:
                 bills = posted.get(number, [])
-                there = {one.key: self.documents.pop((one.bound.tenant_id, one.bound.xero_id), None) for one in bills}
-                laid = _Laid(
-                    ordered.get(number), names.get(number), bills, there, known.get(number), standings.get(number),
-                    of_bills[number],
+                laid[number] = _Laid(
+                    ordered.get(number), names.get(number), bills, {one.key: booked[one.key] for one in bills},
+                    known.get(number), standings.get(number), of_bills.get(number, {}),
                 )  # fmt: skip
-                due = self._due(laid)
-                pairs += self._bills(laid, due)
-                if due is not None and due.unbilled:
-                    pairs.append(self._unbilled(laid, due.unbilled))
+            due = {number: self._due(one) for number, one in laid.items()}
+            pairs = list(self._bills(laid, due))
+            for number, one in laid.items():
+                left = due[number]
+                if left is not None and left.unbilled:
+                    pairs.append(self._unbilled(one, left.unbilled))
             for pair in pairs:
                 self.statement.count_connectwise(pair.here)
             self._explain_all(pairs)
+
+    def _beside(self, ids: set[int]) -> set[int]:
+        """These orders, and all that a chain of shared bills joins to them."""
+        more = orders.beside(self.doors.audit, sorted(ids))
+        return more if more == ids else self._beside(more)
 
     def _concerns(self, each: Header, known: Order | None) -> bool:
         """Whether the order may have a bill in the period, or lack one."""
@@ -618,23 +651,31 @@ class _ReadingBills(_Reading):
         since = any(day is not None and day >= self.period.start for day in days)
         return since or known.seen != each.seen or not header.closed_flag
 
-    def _bills(self, laid: _Laid, due: Due | None) -> Iterator[Pair]:
-        """The bills of an order, each beside what was received of what it holds."""
-        for each in laid.posted:
+    def _bills(self, laid: Mapping[int, _Laid], due: Mapping[int, Due | None]) -> Iterator[Pair]:
+        """The bills of orders, each once, beside what was received of what it holds of every order that is on it."""
+        done: set[int] = set()
+        for one, each in ((order, bill) for order in laid.values() for bill in order.posted):
+            if each.key in done:
+                continue
+            done.add(each.key)
             key, document = each.key, each.last.document
             written = self._written(key, each.bound)
             source = None
-            if laid.ordered is not None and due is not None:
-                quantities = due.bills.get(nth_of(key), {})
-                figure = self._figure(laid.ordered, self._name(each.bound), quantities, each.bound.date)
-                source = Sourced(key, laid.ordered.number, figure, pending=self._is_pending(laid), asked=self.unsigned)
+            parts = [laid[number] for number in sorted(each.on_it) if number in laid]
+            shares = [share for part in parts if (share := _share(part, due, each)) is not None]
+            if len(shares) == len(each.on_it):
+                name = document.reference if document is not None and document.orders else shares[0][0].number
+                figure = self._figure(shares, self._name(each.bound), each.bound.date)
+                pending = any(map(self._is_pending, parts))
+                source = Sourced(key, name, figure, pending=pending, asked=self.unsigned)
                 if document is not None:
                     gaps = any(line.quantity is not None and not line.tax_type for line in document.lines)
-                    left = gaps and document.subtotal == net_of(laid.ordered.source, quantities)
+                    net = total(net_of(order.source, held) for order, held in shares)
+                    left = gaps and document.subtotal == net
                     written = replace(written, left_tax=left, taken_back=not document.billed)
-            elif laid.reference is not None:
-                source = Sourced(key, laid.reference, None)
-            yield Pair(source, laid.there[key], written, laid.told(key), key in self.unsettled)
+            elif unreadable := [part.reference for part in parts if part.reference is not None]:
+                source = Sourced(key, unreadable[0], None)
+            yield Pair(source, one.there[key], written, one.told(key), key in self.unsettled)
 
     def _unbilled(self, laid: _Laid, quantities: Mapping[str, Decimal]) -> Pair:
         """What was received of an order and is on none of its bills."""
@@ -642,7 +683,7 @@ class _ReadingBills(_Reading):
         assert order is not None, "only of an order that can be read"
         organisation = self._organisation(laid)
         on = dated(order.source, quantities) or self.period.end
-        figure = self._figure(order, organisation or NOT_ROUTED, quantities, on)
+        figure = self._figure([(order, quantities)], organisation or NOT_ROUTED, on)
         asked = self.unsigned
         # Of an order that changed since it was dealt with last its state is not known here.
         if not asked and known is not None and known.content == order.source.digest:
@@ -659,13 +700,16 @@ class _ReadingBills(_Reading):
         freight = self.tables.policy.decisions(self._organisation(laid)).purchases.freight
         return due_of(laid.ordered.source, laid.billed, freight)
 
-    def _figure(self, order: Ordered, organisation: str, quantities: Mapping[str, Decimal], on: date) -> Figure | None:
-        if not quantities:
+    def _figure(
+        self, shares: Sequence[tuple[Ordered, Mapping[str, Decimal]]], organisation: str, on: date
+    ) -> Figure | None:
+        """What so much of these orders comes to; None where it is nothing."""
+        if not any(quantities for _, quantities in shares):
             return None
-        currency = order.source.header.currency.currency_code.strip().upper()
+        currency = shares[0][0].source.header.currency.currency_code.strip().upper()
         if not currency and organisation in self.books:
             currency = self.books[organisation].organisation.base_currency
-        return Figure(organisation, currency, on, gross_of(order.source, quantities))
+        return Figure(organisation, currency, on, total(gross_of(order.source, held) for order, held in shares))
 
     def _organisation(self, laid: _Laid) -> str:
         """Where its bills are, else where the tables send them; '' where they do not say."""

@@ -1,8 +1,9 @@
-"""The reading behind the purchase reports. Nothing is written anywhere but the calls themselves, into the audit.
+"""The reading behind the purchase reports. Nothing is written anywhere but into the audit.
 
 What changed since the last cycle of purchase orders, and what is open, is read as a cycle does; of all other orders the
 audit knows which are worth a look, and those are read anew. Where no cycle runs (the family is off, the lifecycle is
-not signed, or there was none yet), all orders since the start date are read. Xero is asked for what a report needs.
+not signed, or there was none yet), all orders since the start date are read. Xero is asked for what a report needs. The
+audit keeps the calls themselves, and what bills each line on as it was traced.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TypeVar
 
 from prefect import Task
 
-from blocks.audit import contacts, orders, requests, runs
+from blocks.audit import contacts, onbilling, orders, requests, runs
 from blocks.audit import watermarks as watermark_rows
 from blocks.audit.orders import PostedBill
 from blocks.connectwise.client import Pages
@@ -24,12 +25,14 @@ from blocks.doors import Doors
 from blocks.failures import CannotGoOn, LimitReached, NotConfigured
 from flows.billing import Billing
 from flows.cycle import OVERLAP, Selection
+from flows.onbilling import Tracing, digest_of
 from mappings import bills as bill_mapping
-from mappings.billing import Billed, value_of
+from mappings.billing import FREIGHT, Billed, value_of
 from mappings.connectwise import PurchaseOrder, SourceBill, SourcePurchaseOrder
 from mappings.kinds import BILL, PURCHASE_ORDER
 from mappings.lifecycle import states_of, unsigned
 from mappings.links import nth_of
+from mappings.margins import InBills, charges, margin, purchase_match
 from mappings.money import ZERO, to_cents, total
 from mappings.outcomes import WAITING, Hold, Reason, XeroList
 from mappings.posted import Posted
@@ -109,6 +112,8 @@ class _Reading:
 
     def of(self, name: str) -> Report:
         """The report with this name."""
+        if name in ("margin", "purchase-match"):
+            return self._on_billing(name)
         worth_a_look = WORTH_A_LOOK[name]
         if name == "unmapped-vendors":
             return self._unmapped(name, self._unbilled(worth_a_look))
@@ -139,14 +144,15 @@ class _Reading:
                     seen |= {each.order.id for each in chunk}
                     for source, bills in self._whole(chunk):
                         invoice = source.header.vendor_invoice_number
-                        if worth_a_look(_glance(to_cents(value_of(source.lines)), bills, invoice)):
+                        number, value = source.header.id, to_cents(value_of(source.lines))
+                        if worth_a_look(_glance(number, value, bills, invoice)):
                             yield source, bills
         for known in _chunks([each for each in orders.everything(self.audit) if each.connectwise_id not in seen]):
             posted = self._bills([each.connectwise_id for each in known])
             wanted: list[int] = []
             for each in known:
                 own, value = posted.get(each.connectwise_id, []), Decimal(each.received_value)
-                if worth_a_look(_glance(value, own, each.vendor_invoice_number)):
+                if worth_a_look(_glance(each.connectwise_id, value, own, each.vendor_invoice_number)):
                     wanted.append(each.connectwise_id)
             if wanted:
                 found = [header_of(raw) for raw in self.doors.connectwise.purchase_orders_by_id(wanted)]
@@ -206,7 +212,12 @@ class _Reading:
     def _bills(self, ids: Sequence[int]) -> dict[int, list[PostedBill]]:
         """The bills of these orders, without those that a person removed in Xero and that are still to be explained."""
         standings = orders.bill_standings(self.audit, ids)
-        removed = {key for key, standing in standings.items() if standing.reason == Reason.REMOVED_IN_XERO}
+        removed = {
+            key
+            for found in standings.values()
+            for key, standing in found.items()
+            if standing.reason == Reason.REMOVED_IN_XERO
+        }
         bills = orders.bills(self.audit, ids)
         return {number: [each for each in own if each.key not in removed] for number, own in bills.items()}
 
@@ -215,22 +226,26 @@ class _Reading:
     def _unbilled(self, worth_a_look: Callable[[Glance], bool]) -> list[Unbilled]:
         found: list[Unbilled] = []
         for source, bills in self._orders(worth_a_look):
-            documents = [each.last.document for each in bills]
-            left = unbilled(source, [dict(document.billed) for document in documents if document is not None])
+            left = unbilled(source, [each.held_of(source.header.id) for each in bills])
             if left is not None:
                 found.append(left)
         return found
 
     def _explained(self, found: Sequence[Unbilled]) -> list[Row]:
         """Rows with why: what the cycle said of the order, that no cycle runs, else what the lifecycle says."""
-        said: dict[int, list[str]] = defaultdict(list)
+        said: dict[int | str, list[str]] = defaultdict(list)
         for each in runs.open_exceptions(self.audit, [FAMILY]):
             # What is said of a bill that is there is no reason why another one is not.
             if each["outcome"] in WAITING or each["reason"] == Reason.REMOVED_IN_XERO:
                 said[each["connectwise_id"]].append(each["message"])
+                # Of a bill that orders share it is said once, with all their numbers.
+                for number in each["reference"].split(", ")[1:]:
+                    said[number].append(each["message"])
         rows: list[Row] = []
         for one in found:
-            told = [*dict.fromkeys(said[one.source.header.id]), *filter(None, [self.stopped])]
+            header = one.source.header
+            reasons = dict.fromkeys((*said[header.id], *said[header.po_number]))
+            told = [*reasons, *filter(None, [self.stopped])]
             rows.append(received_without_bill(one, " ".join(told) or self._by_lifecycle(one.source)))
         return rows
 
@@ -302,17 +317,85 @@ class _Reading:
         there = _in_xero(self.doors, [bill for _, bills in found for bill in bills])
         rows: list[Row] = []
         for source, bills in found:
-            stands = [_stands(each, there[each.bound.xero_id]) for each in bills if each.bound.xero_id in there]
+            order = source.header.id
+            stands = [_stands(each, order, there[each.bound.xero_id]) for each in bills if each.bound.xero_id in there]
             rows += paid_not_received(source, stands)
         return rows
 
+    # What was billed on
 
-def _glance(received: Decimal, bills: Sequence[PostedBill], vendor_invoice_number: str) -> Glance:
-    return Glance(received, total(map(_value, bills)), bool(bills), vendor_invoice_number)
+    def _on_billing(self, name: str) -> Report:
+        """Orders with what bills them on: traced anew, and kept in the audit.
+
+        Of closed orders that are as they were the audit has the lines; all others are read.
+        """
+        orders, hidden = self._all_orders()
+        tracing = Tracing(self.doors, self.say)
+        kept = onbilling.digests(self.audit)
+        self.say("reading products and invoices")
+        fresh = [each for each in orders if kept.get(each.header.id) != digest_of(each)]
+        traced = tracing.trace(fresh, hidden, everything=True)
+        charged_for = charges(traced.products.values(), traced.invoices)
+        if name == "margin":
+            return margin(orders, traced.traces, charged_for, *traced.words)
+        bills = [bill for own in self._bills([each.header.id for each in orders]).values() for bill in own]
+        in_bills = _held_by(bills, _in_xero(self.doors, bills))
+        return purchase_match(orders, in_bills, traced.traces, charged_for, *traced.words)
+
+    def _all_orders(self) -> tuple[list[SourcePurchaseOrder], list[int]]:
+        """Every order since the start date, by id, and those that are known and not shown any more."""
+        whole: dict[int, SourcePurchaseOrder] = {}
+        seen: set[int] = set()
+        for pages in self._lists():
+            while not pages.done:
+                found = [header_of(raw) for raw in pages.fetch().records]
+                for chunk in _chunks(self._to_be_read(found, seen)):
+                    seen |= {each.order.id for each in chunk}
+                    whole |= {source.header.id: source for source, _ in self._whole(chunk)}
+        kept = {each.header.id: each for each in onbilling.kept_orders(self.audit)}
+        known = {each.connectwise_id for each in orders.everything(self.audit)} | kept.keys()
+        hidden: list[int] = []
+        for ids in _chunks(sorted(known - seen)):
+            shown = self._readable(header_of(raw) for raw in self.doors.connectwise.purchase_orders_by_id(ids))
+            as_they_were = [each for each in shown if each.order.closed_flag and _is(each, kept.get(each.order.id))]
+            whole |= {each.order.id: kept[each.order.id] for each in as_they_were}
+            whole |= {
+                source.header.id: source for source, _ in self._whole([e for e in shown if e not in as_they_were])
+            }
+            hidden += sorted(set(ids) - {each.order.id for each in shown})
+        return [whole[number] for number in sorted(whole)], hidden
 
 
-def _value(bill: PostedBill) -> Decimal:
-    return written_value(bill.last.document) if bill.last.document is not None else ZERO
+def _is(header: Header, kept: SourcePurchaseOrder | None) -> bool:
+    """Whether an order is as it was when its lines were kept."""
+    return kept is not None and kept.header == header.order
+
+
+def _held_by(bills: Iterable[PostedBill], there: Mapping[str, Found]) -> dict[str, InBills]:
+    """What the live bills hold of each line, by our key, as they stand in Xero."""
+    held: dict[str, InBills] = defaultdict(InBills)
+    for bill in bills:
+        document, found = bill.last.document, there.get(bill.bound.xero_id)
+        if document is None or found is None or not found.live:
+            continue
+        posted, written = Posted.read(found), {line.key: line for line in document.lines}
+        for key, quantity in document.billed:
+            line = posted.line(bill.last.lines.get(key, ""))
+            if key == FREIGHT or line is None or key not in written:
+                continue
+            # A line whose price has too many decimals went as one at its amount: it is told by what it was written for.
+            as_written = line.quantity == written[key].quantity
+            held[key].quantity += quantity if as_written else line.quantity or ZERO
+            held[key].amount += line.amount
+    return held
+
+
+def _glance(order: int, received: Decimal, bills: Sequence[PostedBill], vendor_invoice_number: str) -> Glance:
+    return Glance(received, total(_value(each, order) for each in bills), bool(bills), vendor_invoice_number)
+
+
+def _value(bill: PostedBill, order: int) -> Decimal:
+    return written_value(bill.last.document, order) if bill.last.document is not None else ZERO
 
 
 def _in_xero(doors: Doors, bills: Iterable[PostedBill]) -> dict[str, Found]:
@@ -327,14 +410,15 @@ def _in_xero(doors: Doors, bills: Iterable[PostedBill]) -> dict[str, Found]:
     return there
 
 
-def _stands(bill: PostedBill, found: Found) -> InXero:
+def _stands(bill: PostedBill, order: int, found: Found) -> InXero:
     document = bill.last.document
     billed = Billed(
         nth_of(bill.key),
         document.receipt if document else "",
-        dict(document.billed) if document else {},
+        bill.held_of(order),
         found.status in EDITABLE,
         not found.live,
+        bill.lead if bill.lead != order else 0,
     )
     return InXero(billed, found.number, Posted.read(found).paid)
 

@@ -16,15 +16,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from shlex import quote
 
 from mappings.connectwise import PurchaseOrder, PurchaseOrderLine, SourceBill, SourcePurchaseOrder
 from mappings.lifecycle import Event, State, ordered, received
 from mappings.money import ZERO, to_cents
 from mappings.outcomes import Hold, Reason
+from mappings.shares import key_on
 
 FREIGHT = "freight"
 """The key of an order's freight among the lines of its bills. Its quantity is 1."""
@@ -41,9 +43,10 @@ def line_key(line: PurchaseOrderLine) -> str:
 class Billed:
     """A bill of an order as our records hold it, and whether it may be changed where it is now.
 
-    `quantities` by line key. `n` counts the bills of an order from 1; `receipt` is its packing slip, else R1, R2; ''
-    for a bill of all that was received. `editable`: it is a draft, or waits for approval, in Xero. `gone`: a person
-    deleted or voided it; what it billed stays billed until it is taken back in ConnectWise.
+    `quantities` of this order, by line key. `n` counts the bills of an order from 1; `receipt` is its packing slip,
+    else R1, R2; '' for a bill of all that was received. `editable`: it is a draft, or waits for approval, in Xero.
+    `gone`: a person deleted or voided it; what it billed stays billed until it is taken back in ConnectWise. `lead` is
+    the other order under which a bill is kept that several share (0: this one); `closed`: nothing more goes onto it.
     """
 
     n: int
@@ -51,11 +54,13 @@ class Billed:
     quantities: Mapping[str, Decimal]
     editable: bool
     gone: bool = False
+    lead: int = 0
+    closed: bool = False
 
 
 @dataclass(slots=True)
 class Wanted:
-    """What one bill of an order should hold."""
+    """What one bill of an order should hold of it."""
 
     n: int
     receipt: str
@@ -63,6 +68,8 @@ class Wanted:
     is_new: bool = False
     editable: bool = True
     gone: bool = False
+    lead: int = 0
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,8 @@ def bills_of(
 ) -> list[Wanted] | Hold:
     """Every bill that the order has or should have, with what it should hold; or why nothing can be said of it.
 
-    `freight` and `over_receipt` are the policy's words. The result names each of `billed`, and new ones after them.
+    `freight` and `over_receipt` are the policy's words. `billed` are its bills, the oldest first. The result names each
+    of them, and new ones after them.
     """
     header = source.header
     lines = {line_key(line): line for line in source.lines}
@@ -137,7 +145,13 @@ def bills_of(
             "Enter a supplier credit for what went back in Xero, and take the line off the order in ConnectWise, so "
             "that the rest of it can be billed.",
         )
-    wanted = [Wanted(each.n, each.receipt, dict(each.quantities), False, each.editable, each.gone) for each in billed]
+    wanted = [
+        Wanted(
+            each.n, each.receipt, dict(each.quantities), False, each.editable, each.gone, each.lead,
+            each.closed or not each.editable,
+        )
+        for each in billed
+    ]  # fmt: skip
     surplus = _settle_differences(lines, wanted)
     if firing.bill is None or Event.HOLD in firing.events:
         return wanted
@@ -177,7 +191,8 @@ def _settle_differences(lines: Mapping[str, PurchaseOrderLine], wanted: Sequence
     """Take off the bills what is received no more; give what is received and on no bill yet."""
     surplus: dict[str, Decimal] = {}
     # What is gone first, then drafts, the newest of them first: what a person has approved is only told of.
-    order = sorted(wanted, key=lambda each: (not each.gone, not each.editable, -each.n))
+    newest_first = list(reversed(wanted))
+    order = sorted(newest_first, key=lambda each: (not each.gone, not each.editable))
     for key, line in lines.items():
         difference = received(line) - sum((each.quantities.get(key, ZERO) for each in wanted), ZERO)
         if difference > 0:
@@ -209,12 +224,12 @@ def _by_receipt(
             group = (slip.casefold(), "" if slip else str(line.date_received or ""))
             slips.setdefault(group, slip)
             groups.setdefault(group, {})[key] = surplus[key]
-    count = max((each.n for each in wanted), default=0)
+    count = _last_number(wanted)
     receipts: list[tuple[str, dict[str, Decimal]]] = []
     for group, quantities in groups.items():
         there = [each for each in wanted if slips[group] and _same_slip(each.receipt, slips[group])]
-        if any(each.editable for each in there):
-            receipts.append((next(each.receipt for each in reversed(there) if each.editable), quantities))
+        if any(not each.closed for each in there):
+            receipts.append((next(each.receipt for each in reversed(there) if not each.closed), quantities))
             continue
         count += 1
         name = slips[group] or f"R{count}"
@@ -230,13 +245,18 @@ def _same_slip(receipt: str, slip: str) -> bool:
 def _onto(wanted: list[Wanted], receipt: str, quantities: Mapping[str, Decimal]) -> None:
     """Put quantities onto the draft of a receipt ('': the newest draft of the order), or onto a new bill."""
     takes = [
-        each for each in wanted if each.editable and (each.receipt == receipt if receipt else each.receipt != FREIGHT)
+        each for each in wanted if not each.closed and (each.receipt == receipt if receipt else each.receipt != FREIGHT)
     ]
     if not takes:
-        takes = [Wanted(max((each.n for each in wanted), default=0) + 1, receipt, is_new=True)]
+        takes = [Wanted(_last_number(wanted) + 1, receipt, is_new=True)]
         wanted += takes
     for key, quantity in quantities.items():
         takes[-1].quantities[key] = takes[-1].quantities.get(key, ZERO) + quantity
+
+
+def _last_number(wanted: Sequence[Wanted]) -> int:
+    """The highest number of the bills that are the order's own; 0 where it has none."""
+    return max((each.n for each in wanted if not each.lead), default=0)
 
 
 def _place_freight(header: PurchaseOrder, firing: Firing, wanted: list[Wanted], rule: str) -> None:
@@ -245,21 +265,23 @@ def _place_freight(header: PurchaseOrder, firing: Firing, wanted: list[Wanted], 
         return
     if rule == "first_bill":
         if wanted:
-            _onto([wanted[0]] if wanted[0].editable else wanted, "", {FREIGHT: ONE})
+            _onto([wanted[0]] if not wanted[0].closed else wanted, "", {FREIGHT: ONE})
         return
     if not header.closed_flag or firing.state is not State.FULLY_RECEIVED:
         return
     if rule == "separate_bill":
-        number = max((each.n for each in wanted), default=0) + 1
-        wanted.append(Wanted(number, "freight", {FREIGHT: ONE}, is_new=True))
+        wanted.append(Wanted(_last_number(wanted) + 1, FREIGHT, {FREIGHT: ONE}, is_new=True))
         return
     _onto(wanted, "", {FREIGHT: ONE})
 
 
 def bill_value(bill: SourceBill) -> Decimal:
-    """What a bill holds, in the order's currency, before tax, to the cent."""
-    costs = {line_key(line): line.unit_cost for line in bill.lines} | {FREIGHT: bill.header.freight_cost}
-    return to_cents(sum((quantity * costs.get(key, ZERO) for key, quantity in bill.quantities), ZERO))
+    """What a bill holds, in its orders' currency, before tax, to the cent."""
+    value = ZERO
+    for order in bill.orders:
+        costs = {line_key(line): line.unit_cost for line in order.lines} | {FREIGHT: order.header.freight_cost}
+        value += sum((many * costs.get(key, ZERO) for key, many in bill.held_of(order).items()), ZERO)
+    return to_cents(value)
 
 
 def value_of(lines: Sequence[PurchaseOrderLine]) -> Decimal:
@@ -272,14 +294,77 @@ def ordered_value(lines: Sequence[PurchaseOrderLine]) -> Decimal:
     return sum((ordered(line) * line.unit_cost for line in lines), ZERO)
 
 
+@dataclass(slots=True)
+class Pooled:
+    """What one bill should hold of every order that is on it, by the order's id. It is kept under the order `lead`."""
+
+    lead: int
+    n: int
+    receipt: str
+    shares: dict[int, Wanted] = field(default_factory=dict)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is not there yet."""
+        return all(each.is_new for each in self.shares.values())
+
+    @property
+    def editable(self) -> bool:
+        """Whether it may be changed where it is now."""
+        return all(each.editable for each in self.shares.values())
+
+    @property
+    def gone(self) -> bool:
+        """Whether a person deleted or voided it."""
+        return any(each.gone for each in self.shares.values())
+
+    @property
+    def quantities(self) -> dict[str, Decimal]:
+        """All that it should hold, by the keys that it has on the bill."""
+        return {
+            key_on(self.lead, order, key): quantity
+            for order, each in self.shares.items()
+            for key, quantity in each.quantities.items()
+        }
+
+
+def pooled(wanted: Mapping[int, Sequence[Wanted]], group_of: Mapping[int, Hashable]) -> list[Pooled]:
+    """The bills of several orders, by the orders' ids, each bill once: those that are there, and new ones.
+
+    New bills of orders that have the same group become one, which is kept under the lowest id among them; an order
+    without a group has its own. Bills that are there are never merged; a bill of a receipt, or of freight, is alone.
+    """
+    bills: dict[tuple[int, int], Pooled] = {}
+    leads: dict[Hashable, Pooled] = {}
+    for order in sorted(wanted):
+        for each in wanted[order]:
+            group = group_of.get(order) if each.is_new and not each.receipt else None
+            lead = each.lead or order
+            bill = leads.get(group) if group is not None else None
+            if bill is None:
+                bill = bills.setdefault((lead, each.n), Pooled(lead, each.n, each.receipt))
+            if group is not None:
+                leads[group] = bill
+            bill.shares[order] = each
+    return list(bills.values())
+
+
 def source_of(
     source: SourcePurchaseOrder,
-    each: Wanted,
+    each: Pooled | Wanted,
     firing: Firing,
     due_days: int | None,
     written: tuple[str, date, date] | None,
+    note: str = "",
+    noted: str = "",
+    shared: Sequence[SourcePurchaseOrder] = (),
+    late: str = "",
 ) -> SourceBill:
-    """One bill of an order as the mapping gets it. `written`: number, date and due date that it has, if it is there."""
+    """One bill as the mapping gets it; `source` is the order that it is kept under, `shared` are the others on it.
+
+    `written`: number, date and due date that it has, if it is there. `note` is what it should say of other orders that
+    the vendor's invoice covers, `noted` what it says of them; `late` what people are told once it is posted.
+    """
     follows = each.editable and firing.follows_vendor_invoice
     return SourceBill(
         header=source.header,
@@ -292,13 +377,16 @@ def source_of(
         due_days=due_days,
         kept=None if written is None or follows else written,
         approved=not each.editable,
+        note=note if written is None or follows else noted,
+        shared=tuple(shared),
+        late=late,
     )
 
 
 def nothing_left(bill: SourceBill, number: str) -> Hold:
     """A bill from which everything was taken back: a person decides about it."""
-    order = bill.header.po_number
-    done = f"then say that it is done with `tieout sync purchase_orders --reference {order} --take theirs`"
+    order = bill.reference
+    done = f"then say that it is done with `tieout sync purchase_orders --reference {quote(order)} --take theirs`"
     return Hold(
         Reason.RECEIPT_REVERSED,
         number,

@@ -6,13 +6,14 @@ tax, tracking, dates and number.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
 from mappings import contacts
 from mappings.billing import FREIGHT, line_key, nothing_left, plain_quantity
-from mappings.connectwise import PurchaseOrderLine, SourceBill, SourceOrder
+from mappings.connectwise import PurchaseOrder, PurchaseOrderLine, SourceBill, SourceOrder, SourcePurchaseOrder
 from mappings.csv_tables import NOTHING, Row, Value
 from mappings.invoices import LONGEST_NUMBER, DocumentMapping, cited, connected, route, tag
 from mappings.kinds import BILL
@@ -24,11 +25,14 @@ from mappings.namesakes import Names, Namesakes, note, several
 from mappings.outcomes import Hold, Reason, merge
 from mappings.policy import filled_where_known
 from mappings.related import Related, Wanted
+from mappings.shares import key_on
 from mappings.surroundings import Surroundings, Tables
 from mappings.tracking import in_use
 from mappings.xero import Books, Contact, Document, Line, NewContact
 
 SIDE = "purchases"
+NOTE = "vendor_invoice"
+"""The key of the line that names the other orders which the vendor's invoice covers."""
 ROUTING_COLUMNS = {name: name for name in ("location", "department", "company", "staff")}
 
 
@@ -60,13 +64,13 @@ def for_mapping(sources: Iterable[SourceBill | SourceOrder], tables: Tables) -> 
     used = in_use(tables.tracking)
     categories = "category" in used
     categories |= bool(tables.accounts.named("category", kind=Value.text("product")) - {"", "*"})
-    for source in sources:
-        header = source.header
+    for order in (order for source in sources for order in source.orders):
+        header = order.header
         if header.vendor_company.id is not None:
             wanted.companies.add(header.vendor_company.id)
         if categories:
             wanted.catalog_items |= {
-                line.product.id for line in source.lines if line.product is not None and line.product.id is not None
+                line.product.id for line in order.lines if line.product is not None and line.product.id is not None
             }
         for name, reference, number, ids in (
             ("location", header.location, header.location_id, wanted.locations),
@@ -80,8 +84,7 @@ def for_mapping(sources: Iterable[SourceBill | SourceOrder], tables: Tables) -> 
 def names_of(sources: Iterable[SourceBill | SourceOrder]) -> Names:
     """Every location, department, company and tax code that these orders name."""
     found: Names = {}
-    for source in sources:
-        header = source.header
+    for header in (order.header for source in sources for order in source.orders):
         note(found, "location", header.location)
         note(found, "department", header.business_unit)
         note(found, "company", header.vendor_company)
@@ -112,6 +115,22 @@ def to_xero_bill(source: SourceBill, surroundings: Surroundings) -> Document | H
     return PurchaseMapping(source, surroundings, organisation, *there, [row]).document()
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a bill holds of one of its orders: `quantities` by the order's own keys, and those of its `lines`."""
+
+    order: SourcePurchaseOrder
+    quantities: Mapping[str, Decimal]
+    lines: Sequence[PurchaseOrderLine]
+
+    @classmethod
+    def of(cls, order: SourcePurchaseOrder, source: SourceBill) -> _Part:
+        """The part of a bill that is of this order."""
+        quantities = source.held_of(order)
+        lines = sorted(order.lines, key=lambda line: (line.line_number or 0, line.id))
+        return cls(order, quantities, [line for line in lines if line_key(line) in quantities])
+
+
 class PurchaseMapping(DocumentMapping):
     """One run of the mapping: collects every problem, so that a bookkeeper sees all of them at once.
 
@@ -131,8 +150,8 @@ class PurchaseMapping(DocumentMapping):
         self.source = source
         self.header = source.header
         self.quantities = dict(source.quantities)
-        lines = sorted(source.lines, key=lambda line: (line.line_number or 0, line.id))
-        self.held = [line for line in lines if line_key(line) in self.quantities]
+        self.parts = [part for order in source.orders if (part := _Part.of(order, source)).quantities]
+        self.held = [line for part in self.parts for line in part.lines]
 
     def document(self) -> Document | Hold:
         """The document, or all its problems as one."""
@@ -149,6 +168,8 @@ class PurchaseMapping(DocumentMapping):
         ]
         rate = self.rate(currency, on, fields) if on is not None else None
         contact = self._supplier()
+        for other in self.source.shared:
+            self._check_that_it_fits(other.header)
         lines = self._lines()
         # Nothing is written to an approved bill, so whatever is to be told of it is not the lock.
         if on is not None and not self.source.approved:
@@ -161,7 +182,7 @@ class PurchaseMapping(DocumentMapping):
         return Document(
             family=BILL.family,
             connectwise_id=bill_key(header.id, self.source.n),
-            reference=header.po_number,
+            reference=self.source.reference,
             organisation=self.organisation,
             tenant_id=self.tenant_id,
             type=BILL.type,
@@ -172,7 +193,7 @@ class PurchaseMapping(DocumentMapping):
             due_date=max(due, on),
             currency=currency,
             currency_rate=rate.value if rate else None,
-            document_reference=clean(header.po_number, LONGEST_NUMBER),
+            document_reference=clean(self.source.reference, LONGEST_NUMBER),
             url=self.surroundings.site.link(BILL.family, bill_key(header.id, self.source.n)),
             # Approved over nothing, a bill would count as paid at once.
             status="DRAFT" if zero else self._status().upper(),
@@ -186,13 +207,48 @@ class PurchaseMapping(DocumentMapping):
             receipt=self.source.receipt,
             billed=self.source.quantities,
             source=self.source.content,
+            orders=tuple(part.order.header.po_number for part in self.parts) if len(self.parts) > 1 else (),
+            late=self.source.late,
             new_contact=contact if isinstance(contact, NewContact) else None,
         )
 
     def _only_freight_is_left(self) -> bool:
         """Whether a draft would carry the freight of goods that all went back: that is for a person to see, too."""
-        back = self.quantities.keys() == {FREIGHT} and not any(map(received, self.source.lines))
+        goods = any(part.quantities.keys() != {FREIGHT} for part in self.parts)
+        back = not goods and not any(received(line) for part in self.parts for line in part.order.lines)
         return back and not self.source.approved
+
+    def _check_that_it_fits(self, other: PurchaseOrder) -> None:
+        """Note a problem where an order cannot be on this bill any more: it is one supplier's, in one organisation."""
+        header = self.header
+        bare = SourceBill(header=other, n=1)
+        routed = organisation_of(bare, self.tables, self.related, self.surroundings.namesakes)
+        ours, its = (one.vendor_invoice_number.strip() for one in (header, other))
+        different = [
+            f"{name} ({here or 'none'}, {there or 'none'})"
+            for name, here, there, same in (
+                ("vendors", header.vendor_company.name, other.vendor_company.name,
+                 header.vendor_company.id == other.vendor_company.id),
+                ("currencies", header.currency.currency_code, other.currency.currency_code,
+                 header.currency.currency_code.strip().upper() == other.currency.currency_code.strip().upper()),
+                ("organisations", self.organisation, "" if isinstance(routed, Hold) else routed[0],
+                 not isinstance(routed, Hold) and routed[0] == self.organisation),
+                # The number of an approved bill is its own by then.
+                ("vendor invoices", ours, its, self.source.kept is not None or ours.casefold() == its.casefold()),
+            )
+            if not same
+        ]  # fmt: skip
+        if different:
+            self.problems.append(
+                Hold(
+                    Reason.VENDOR_INVOICE_SPLIT,
+                    other.po_number,
+                    f"{header.po_number} and {other.po_number} share a bill, and ConnectWise has different "
+                    f"{' and '.join(different)} for them by now.",
+                    "Make the two orders agree again in ConnectWise; or take the lines of one of them off the bill in "
+                    "Xero by hand, and enter a bill for them there.",
+                )
+            )
 
     def _status(self) -> str:
         return self.source.status or self.decisions.purchases.bill_status
@@ -202,7 +258,7 @@ class PurchaseMapping(DocumentMapping):
         if self.source.kept is not None:
             return self.source.kept[0]
         header = self.header
-        order = clean(" ".join(header.po_number.split()))
+        order = clean(" ".join(self.source.reference.split()))
         if not order:
             self.problems.append(
                 Hold(
@@ -229,8 +285,11 @@ class PurchaseMapping(DocumentMapping):
         header = self.header
         if self.source.kept is not None:
             return self.source.kept[1]
+        headers = [order.header for order in self.source.orders]
         days = [line.date_received for line in self.held if line.date_received is not None]
-        found = header.vendor_invoice_date or max(days, default=None) or header.date_closed
+        invoiced = next((one.vendor_invoice_date for one in headers if one.vendor_invoice_date is not None), None)
+        closed = next((one.date_closed for one in headers if one.date_closed is not None), None)
+        found = invoiced or max(days, default=None) or closed
         if found is None:
             self.problems.append(
                 Hold(
@@ -282,7 +341,16 @@ class PurchaseMapping(DocumentMapping):
         return self.found_contact(found, vendor.id)
 
     def _lines(self) -> list[Line]:
-        header = self.header
+        lines: list[Line] = []
+        for part in self.parts:
+            lines += self._lines_of(part)
+        if self.source.note:
+            lines.insert(1, Line(NOTE, clean(self.source.note)))
+        return lines
+
+    def _lines_of(self, part: _Part) -> list[Line]:
+        """One order's lines, coded and taxed by its own header, below a line of text that names it."""
+        header, lead = part.order.header, self.header.id
         coding = self.coding(
             SIDE,
             tax_code=Value.of(header.tax_code),
@@ -293,10 +361,10 @@ class PurchaseMapping(DocumentMapping):
         title = " ".join(f"Purchase order {header.po_number}".split())
         receipt = f", receipt {self.source.receipt}" if self.source.receipt not in ("", FREIGHT) else ""
         lines = [Line("order", clean(title + receipt))]
-        lines += [coding.line(self._draft(line)) for line in self.held]
-        tax = sum((self._tax_share(line) for line in self.held), ZERO)
-        if FREIGHT in self.quantities:
-            lines.append(coding.line(self._freight()))
+        lines += [coding.line(self._draft(part, line)) for line in part.lines]
+        tax = sum((tax_share(part, line) for line in part.lines), ZERO)
+        if FREIGHT in part.quantities:
+            lines.append(coding.line(_freight(header)))
             tax += header.freight_tax_total
         # While a line lacks its tax type, the tax of all of them says nothing.
         gaps = any(line.quantity is not None and not line.tax_type for line in lines)
@@ -304,10 +372,10 @@ class PurchaseMapping(DocumentMapping):
             lines = coding.with_tax(lines, to_cents(tax))
         self.rows += coding.rows
         self.problems += coding.problems
-        return lines
+        return [replace(line, key=key_on(lead, header.id, line.key)) for line in lines]
 
-    def _draft(self, line: PurchaseOrderLine) -> Draft:
-        quantity = self.quantities[line_key(line)]
+    def _draft(self, part: _Part, line: PurchaseOrderLine) -> Draft:
+        quantity = part.quantities[line_key(line)]
         identifier = line.product.identifier if line.product else ""
         item = self.related.catalog_items.get(line.product.id or 0) if line.product else None
         # With nothing to pay the text alone says how many there were, so that more of them is seen as a change.
@@ -320,7 +388,7 @@ class PurchaseMapping(DocumentMapping):
             quantity,
             line.unit_cost,
             quantity * line.unit_cost,
-            bool(self._taxed_as(line).tax),
+            bool(_taxed_as(part, line).tax),
             category=(Value.of(item.subcategory), Value.of(item.category)) if item else (NOTHING,),
             category_unknown=f"catalogue item {identifier}"
             if self.related.lacks("catalog_items", line.product)
@@ -328,31 +396,33 @@ class PurchaseMapping(DocumentMapping):
             item=Value.of(line.product),
         )
 
-    def _freight(self) -> Draft:
-        header = self.header
-        slip = f", packing slip {header.freight_packing_slip}" if header.freight_packing_slip.strip() else ""
-        return priced(
-            FREIGHT,
-            "freight",
-            (f"Freight{slip}",),
-            Decimal(1),
-            header.freight_cost,
-            header.freight_cost,
-            bool(header.freight_tax_total),
-        )
 
-    def _tax_share(self, line: PurchaseOrderLine) -> Decimal:
-        """The line's own tax, as far as this bill holds the line."""
-        quantity, whole = self.quantities[line_key(line)], self._taxed_as(line)
-        return whole.tax * quantity / (whole.quantity or quantity)
+def _freight(header: PurchaseOrder) -> Draft:
+    slip = f", packing slip {header.freight_packing_slip}" if header.freight_packing_slip.strip() else ""
+    return priced(
+        FREIGHT,
+        "freight",
+        (f"Freight{slip}",),
+        Decimal(1),
+        header.freight_cost,
+        header.freight_cost,
+        bool(header.freight_tax_total),
+    )
 
-    def _taxed_as(self, line: PurchaseOrderLine) -> PurchaseOrderLine:
-        """The line whose tax speaks for this one: itself, or the same product at the same cost.
 
-        What came on top of a full receipt may stand on a line of quantity 0 (connectwise.md, 11.4), which has no tax of
-        its own however it is taxed.
-        """
-        if line.quantity or line.product is None:
-            return line
-        same = (one for one in self.source.lines if (one.product, one.unit_cost) == (line.product, line.unit_cost))
-        return next((one for one in same if one.quantity), line)
+def tax_share(part: _Part, line: PurchaseOrderLine) -> Decimal:
+    """The line's own tax, as far as this bill holds the line."""
+    quantity, whole = part.quantities[line_key(line)], _taxed_as(part, line)
+    return whole.tax * quantity / (whole.quantity or quantity)
+
+
+def _taxed_as(part: _Part, line: PurchaseOrderLine) -> PurchaseOrderLine:
+    """The line whose tax speaks for this one: itself, or the same product at the same cost.
+
+    What came on top of a full receipt may stand on a line of quantity 0 (connectwise.md, 11.4), which has no tax of
+    its own however it is taxed.
+    """
+    if line.quantity or line.product is None:
+        return line
+    same = (one for one in part.order.lines if (one.product, one.unit_cost) == (line.product, line.unit_cost))
+    return next((one for one in same if one.quantity), line)

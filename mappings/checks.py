@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from shlex import quote
 
 from mappings.money import plain
 from mappings.outcomes import Hold, Reason
@@ -37,6 +38,8 @@ def tracking_agrees(document: Document, answer: Found) -> Hold | None:
 
 
 def _tracking_is(document: Document, answer: Found, sent: Sequence[tuple[str, str]], done: str) -> Hold | None:
+    if not sent:
+        return None
     spelt = {(fold(name), fold(option)): f"{name}/{option}" for name, option in sent}
     lost = Counter((fold(name), fold(option)) for name, option in sent) - Counter(answer.tracking)
     if not lost:
@@ -50,7 +53,21 @@ def _tracking_is(document: Document, answer: Found, sent: Sequence[tuple[str, st
     )
 
 
-AFTER_POSTING: Sequence[Callable[[Document, Found], Hold | None]] = (total_agrees, tracking_agrees)
+def stands_alone(document: Document, _answer: Found) -> Hold | None:
+    """A bill that came after another one of the same vendor's invoice, with which it was not merged, is told of."""
+    if not document.late:
+        return None
+    seen = f"`tieout sync {document.kind.asked_as} --reference {quote(document.reference)}`"
+    return Hold(
+        Reason.VENDOR_INVOICE_SPLIT,
+        document.number,
+        document.late,
+        "Compare the vendor's invoice with both bills, and put the lines onto one of them in Xero by hand if you want. "
+        f"Then say that it is seen with {seen}.",
+    )
+
+
+AFTER_POSTING: Sequence[Callable[[Document, Found], Hold | None]] = (total_agrees, tracking_agrees, stands_alone)
 
 
 def after_posting(document: Document, answer: Found) -> list[Hold]:

@@ -6,7 +6,7 @@ of them at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -25,13 +25,26 @@ LEFT_OUT = UnmappedTracking.model_validate("leave_out")
 """What becomes of values without a row in tracking.csv where gaps are left to the bookkeeper."""
 
 
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """What a line is coded with. `computed` is the rate that Xero computes its tax by, also where none is sent."""
+
+    account: str
+    item: str
+    rate: TaxRate | None
+    computed: TaxRate | None
+    tracking: tuple[tuple[str, str], ...]
+    rows: tuple[Row, ...] = ()
+
+
 @dataclass
 class Coding:
     """Codes the lines of one document of one organisation. `side` is sales or purchases.
 
     `tax_code`, `department` and `location` are the header's; a line's own department and location come before them.
     `leave_gaps`: what taxes.csv and tracking.csv have no row for stays blank instead of being a problem, for the
-    bookkeeper to fill in on the draft (contract 4: draft_gaps).
+    bookkeeper to fill in on the draft (contract 4: draft_gaps). `known` is shared by all documents that are coded in
+    the same surroundings: the lines of one MSP ask the same few questions thousands of times.
     """
 
     organisation: str
@@ -45,6 +58,7 @@ class Coding:
     department: Value = NOTHING
     location: Value = NOTHING
     leave_gaps: bool = False
+    known: dict[Hashable, Coded] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     problems: list[Hold] = field(default_factory=list)
 
@@ -52,25 +66,45 @@ class Coding:
         """The line as Xero gets it. What is missing is blank, and among the problems."""
         if draft.quantity is None:
             return Line(draft.key, draft.description)
-        account, item = self._account(draft)
-        default = self._default_rate(account, item) if self.leave_gaps and account else None
-        # A gap that Xero would fill with a rate nobody can foresee, or not at all, is a problem all the same.
-        rate = self._tax_rate(draft, gap=self.leave_gaps and (default is not None or not account))
-        if account and rate:
-            self._check_tax_on_account(rate, account)
-        computed = rate or default
+        coded = self._known_or_coded(draft)
         return Line(
             key=draft.key,
             description=draft.description,
             quantity=draft.quantity,
             unit_amount=draft.unit_amount,
             amount=draft.amount,
-            account_code=account,
-            item_code=item,
-            tax_type=rate.tax_type if rate else "",
-            tax=predicted_tax(draft.amount, computed.rate) if computed else ZERO,
-            tracking=self._tracking(draft),
+            account_code=coded.account,
+            item_code=coded.item,
+            tax_type=coded.rate.tax_type if coded.rate else "",
+            tax=predicted_tax(draft.amount, coded.computed.rate) if coded.computed else ZERO,
+            tracking=coded.tracking,
         )
+
+    def _known_or_coded(self, draft: Draft) -> Coded:
+        """The coding of a line; of one like it that was in order it is remembered, with the rows that it used."""
+        asked = (
+            self.organisation, self.side, self.leave_gaps, self.tax_code, self.department, self.location, draft.kind,
+            draft.taxable, draft.category, draft.item, draft.work_type, draft.staff, draft.department, draft.location,
+            draft.category_unknown,
+        )  # fmt: skip
+        coded = self.known.get(asked)
+        if coded is not None:
+            self.rows += coded.rows
+            return coded
+        rows, problems = len(self.rows), len(self.problems)
+        coded = self._coded(draft)
+        if len(self.problems) == problems:
+            self.known[asked] = replace(coded, rows=tuple(self.rows[rows:]))
+        return coded
+
+    def _coded(self, draft: Draft) -> Coded:
+        account, item = self._account(draft)
+        default = self._default_rate(account, item) if self.leave_gaps and account else None
+        # A gap that Xero would fill with a rate nobody can foresee, or not at all, is a problem all the same.
+        rate = self._tax_rate(draft, gap=self.leave_gaps and (default is not None or not account))
+        if account and rate:
+            self._check_tax_on_account(rate, account)
+        return Coded(account, item, rate, rate or default, self._tracking(draft))
 
     def with_tax(self, lines: list[Line], wanted: Decimal) -> list[Line]:
         """Make the lines' tax add up to the header's (to the cent) by single cents; or a problem with both figures."""

@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic.alias_generators import to_camel
 
 from mappings.money import LARGEST, ZERO
+from mappings.shares import share_of
 
 
 def _zero_when_null(value: Any) -> Any:
@@ -223,6 +224,27 @@ class Product(ConnectWiseRecord):
     business_unit: Reference | None = None
 
 
+class SoldProduct(ConnectWiseRecord):
+    """A product of `/procurement/products` as something that was sold, on an invoice or not yet (connectwise.md, 11.7).
+
+    `price` per unit and `ext_price` for the row, in the invoice's currency, before tax.
+    """
+
+    id: int
+    invoice: Reference | None = None
+    sales_order: Reference | None = None
+    catalog_item: Reference | None = None
+    company: Reference | None = None
+    vendor: Reference | None = None
+    quantity: Amount = ZERO
+    quantity_cancelled: Amount = ZERO
+    price: Amount = ZERO
+    ext_price: Total | None = None
+    discount: Amount = ZERO
+    billable_option: Text = ""
+    cancelled_flag: bool = False
+
+
 LEVELS = ("One", "Two", "Three", "Four", "Five", "Six")
 
 
@@ -385,6 +407,7 @@ class PurchaseOrderLine(ConnectWiseRecord):
     ext_cost: Amount = ZERO
     tax: Amount = ZERO
     serial_numbers: Text = ""
+    sales_order: list[Reference] | None = None
     info: Annotated[Info, Field(alias="_info")] = Info()
 
 
@@ -396,9 +419,17 @@ class SourcePurchaseOrder(ConnectWiseRecord):
 
     @property
     def digest(self) -> str:
-        """Names this very content, when it was last changed left out: opening and saving again is no change."""
-        bare = self.model_dump(exclude={"header": {"info"}, "lines": {"__all__": {"info"}}})
+        """Names this very content, when it was last changed left out: opening and saving again is no change.
+
+        For whom a line was bought (`sold_on`) is nothing that a bill says, and not part of it.
+        """
+        bare = self.model_dump(exclude={"header": {"info"}, "lines": {"__all__": {"info", "sales_order"}}})
         return _digest(repr(bare))
+
+    @property
+    def sold_on(self) -> tuple[tuple[int | None, ...], ...]:
+        """The sales orders that each line is bought for: what on-billing reads of it, and no bill."""
+        return tuple(tuple(each.id for each in line.sales_order or ()) for line in self.lines)
 
 
 class SourceBill(ConnectWiseRecord):
@@ -406,7 +437,10 @@ class SourceBill(ConnectWiseRecord):
 
     `quantities` by line key (mappings/billing.py). `status` is the lifecycle's word ('' leaves it to policy), `cited`
     the rows of it that fired, `due_days` those of the order's terms. `kept` are number, date and due date of a bill
-    that is in Xero and does not follow the vendor invoice any more; `approved` is one that nothing may change.
+    that is in Xero and does not follow the vendor invoice any more; `approved` is one that nothing may change. `note`
+    names the other orders that the vendor's invoice covers ('' where there are none). `shared` are the other orders of
+    which it holds something: their line keys begin with their ids (mappings/shares.py). `late` is what people
+    are told when it is posted beside an earlier bill of the same vendor's invoice.
     """
 
     header: PurchaseOrder
@@ -419,26 +453,54 @@ class SourceBill(ConnectWiseRecord):
     due_days: int | None = None
     kept: tuple[str, date, date] | None = None
     approved: bool = False
+    note: str = ""
+    shared: tuple[SourcePurchaseOrder, ...] = ()
+    late: str = ""
+
+    @property
+    def orders(self) -> tuple[SourcePurchaseOrder, ...]:
+        """Every order of which it holds something, the one that it is kept under first."""
+        return SourcePurchaseOrder(header=self.header, lines=self.lines), *self.shared
+
+    def held_of(self, order: SourcePurchaseOrder) -> dict[str, Decimal]:
+        """What it holds of one of its orders, by the order's own keys."""
+        return share_of(dict(self.quantities), self.header.id, order.header.id)
+
+    @property
+    def reference(self) -> str:
+        """The number of its order; those of all, where several share it."""
+        holds = [order for order in self.orders if self.held_of(order)] or [self.orders[0]]
+        return ", ".join(order.header.po_number for order in holds)
 
     @property
     def content(self) -> str:
         """Names what ConnectWise says of this very bill: its share of the order; and the vendor invoice with the terms.
 
-        The two are apart, joined by a colon.
+        The two are apart, joined by a colon. With the vendor invoice go the other orders that it covers.
         """
-        held = {key for key, _ in self.quantities}
+        shares = [self._share(order) for order in self.orders]
+        others = [share for share in shares[1:] if share[2]]
+        share = _digest(repr((*shares[0][:2], self.quantities, self.receipt, *others)))
+        invoices = [
+            order.header.model_dump(include={"vendor_invoice_number", "vendor_invoice_date"})
+            for order in self.orders
+            if order.header.id == self.header.id or self.held_of(order)
+        ]
+        return f"{share}:{_digest(repr((invoices, self.due_days, self.note)))}"
+
+    def _share(self, order: SourcePurchaseOrder) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Decimal]]:
+        """What ConnectWise says of what it holds of an order."""
+        held = self.held_of(order)
         header = {
             "po_number", "vendor_company", "customer_company", "location_id", "location", "business_unit_id",
             "business_unit", "entered_by", "tax_code", "currency", "custom_fields",
         }  # fmt: skip
         if "freight" in held:
             header |= {"freight_cost", "freight_tax_total", "freight_packing_slip"}
-        # When goods are expected is of the order, not of its bill.
-        bare = {"info", "expected_ship_date", "expected_arrival_date"}
-        lines = [line.model_dump(exclude=bare) for line in self.lines if f"line:{line.id}" in held]
-        share = _digest(repr((self.header.model_dump(include=header), lines, self.quantities, self.receipt)))
-        invoice = self.header.model_dump(include={"vendor_invoice_number", "vendor_invoice_date"})
-        return f"{share}:{_digest(repr((invoice, self.due_days)))}"
+        # When goods are expected, and for whom they were bought, is of the order, not of its bill.
+        bare = {"info", "expected_ship_date", "expected_arrival_date", "sales_order"}
+        lines = [line.model_dump(exclude=bare) for line in order.lines if f"line:{line.id}" in held]
+        return order.header.model_dump(include=header), lines, held
 
     def is_as(self, content: str) -> bool:
         """Whether nothing of this bill has changed; a bill that keeps its number and dates leaves the invoice out."""
@@ -467,6 +529,11 @@ class SourceOrder(ConnectWiseRecord):
     cited: tuple[str, ...] = ()
     written: str = ""
     void: str = ""
+
+    @property
+    def orders(self) -> tuple[SourcePurchaseOrder, ...]:
+        """The one order that it is."""
+        return (SourcePurchaseOrder(header=self.header, lines=self.lines),)
 
     @property
     def content(self) -> str:

@@ -111,11 +111,8 @@ class Value:
     def of(cls, reference: Reference | None, id_alone: int | None = None) -> Value:
         """The value of a ConnectWise reference (or of a bare id, where the reference itself was left out)."""
         if reference is None:
-            return cls(id_alone)
-        return cls(
-            reference.id if reference.id is not None else id_alone,
-            tuple(text for text in (reference.identifier, reference.name) if text),
-        )
+            return NOTHING if id_alone is None else cls(id_alone)
+        return _value(reference.id if reference.id is not None else id_alone, reference.identifier, reference.name)
 
     @classmethod
     @lru_cache(maxsize=1024)  # a few words (sides, kinds, organisations), asked for with every line
@@ -147,6 +144,11 @@ class Value:
 
 NOTHING = Value()
 """The value of a column in which the record holds nothing."""
+
+
+@lru_cache(maxsize=4096)  # most records name the same companies, people and items
+def _value(number: int | None, *texts: str) -> Value:
+    return Value(number, tuple(text for text in texts if text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +225,7 @@ class Table:
 
         Raises AmbiguousRows when two rows fit equally well.
         """
-        asked = tuple(wanted.get(name, NOTHING) for name in self.layout.keys)
+        asked = tuple([wanted.get(name, NOTHING) for name in self.layout.keys])
         try:
             return self._found[asked]
         except KeyError:

@@ -245,6 +245,7 @@ class DocumentMapping:
             self.decisions,
             self.related,
             self.surroundings.namesakes,
+            known=self.surroundings.coded,
             **header,
         )
 
@@ -340,7 +341,7 @@ class _Mapping(DocumentMapping):
             status="DRAFT" if zero else self._status().upper(),
             lines=tuple(lines),
             rows_used=(
-                *dict.fromkeys(map(cited, self.rows)),
+                *dict.fromkeys(map(cited, {(row.file, row.number): row for row in self.rows}.values())),
                 *([f"rate {rate.value or ''}: {rate.source}".replace(" :", ":")] if rate else []),
             ),
             company_id=self.learnt,

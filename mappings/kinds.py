@@ -54,9 +54,11 @@ OTHER = {INVOICE.family: CREDIT_NOTE, CREDIT_NOTE.family: INVOICE}
 """The kind that a record of a family becomes when the sign of its total changes."""
 KINDS = {kind.family: kind for kind in (INVOICE, CREDIT_NOTE, BILL, PURCHASE_ORDER)}
 """The kind of document that each family posts."""
-FAMILY_SHOWN = {"allocations": "credit_notes", "bills": "purchase_orders", "orders": "purchase_orders"}
-"""The family that people know, of records that are kept apart: allocations belong to credit notes; bills, and the
-purchase orders that we write to Xero (`orders`), to ConnectWise's purchase orders.
+FAMILY_SHOWN = {
+    "allocations": "credit_notes", "bills": "purchase_orders", "orders": "purchase_orders", "links": "purchase_orders",
+}  # fmt: skip
+"""The family that people know, of records that are kept apart: allocations belong to credit notes; bills, their links
+to customers' invoices, and the purchase orders that we write to Xero (`orders`), to ConnectWise's purchase orders.
 """
 
 

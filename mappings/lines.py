@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import Any
 
 from mappings.connectwise import ExpenseEntry, Invoice, Product, SourceInvoice, TimeEntry
@@ -124,6 +125,8 @@ def drafts_of(
         return Hold(Reason.LINES_INCOMPLETE, plain(header.subtotal), _unequal_header(header))
     drafts: list[Draft] = []
     for part in parts:
+        if not part.rows and not part.exact:
+            continue
         lines = _lines_of(part)
         if isinstance(lines, Hold):
             return lines
@@ -175,24 +178,17 @@ def _parts(source: SourceInvoice, taxability: Taxability, related: Related) -> l
     service = _Part("service", "service total", "Services", header.service_total, services, time)
     expense = _Part("expense", "expense total", "Expenses", header.expense_total, taxability.expenses, expenses)
     product = _Part("product", "product total", "Products", header.product_total, taxability.products, products)
-    agreement = related.agreements.get(header.agreement.id or 0) if header.agreement else None
-    hidden = (
-        f"agreement {header.agreement.name}"
-        if header.agreement and related.lacks("agreements", header.agreement)
-        else ""
-    )
     flat = [
-        _Part(
-            "agreement", "agreement amount", "Agreement", header.agreement_amount, services,
-            category=(Value.of(agreement.type) if agreement else NOTHING,),
-            category_unknown=hidden,
-        ),
-        _Part("adjustment", "service adjustment", "Service adjustment", header.service_adjustment_amount, services),
-        _Part(
-            "progress", "progress applied", "Less progress already billed", -header.previous_progress_applied, services
-        ),
-        _Part("down_payment", "down payment applied", "Less down payment", -header.downpayment_applied, services),
-    ]  # fmt: skip
+        _Part(key, label, description, amount, services)
+        for key, label, description, amount in (
+            ("adjustment", "service adjustment", "Service adjustment", header.service_adjustment_amount),
+            ("progress", "progress applied", "Less progress already billed", -header.previous_progress_applied),
+            ("down_payment", "down payment applied", "Less down payment", -header.downpayment_applied),
+        )
+        if amount
+    ]
+    if header.agreement_amount:
+        flat.insert(0, _agreed(header, services, related))
     made = total(part.exact for part in (service, expense, product, *flat))
     if header.special_invoice_flag and not any(part.exact for part in (service, expense, product, *flat)):
         # A special invoice may be one amount and no part; products may describe it (connectwise.md, section 6).
@@ -204,6 +200,17 @@ def _parts(source: SourceInvoice, taxability: Taxability, related: Related) -> l
         service = replace(service, exact=less, label="service total without the adjustment")
     parts = [service, expense, product, *flat]
     return [_deferred(part) for part in parts] if header.type == DOWN_PAYMENT else parts
+
+
+def _agreed(header: Invoice, taxable: bool, related: Related) -> _Part:
+    """What an agreement is billed at, in the category that its type is mapped to."""
+    agreement = related.agreements.get(header.agreement.id or 0) if header.agreement else None
+    hidden = header.agreement and related.lacks("agreements", header.agreement)
+    return _Part(
+        "agreement", "agreement amount", "Agreement", header.agreement_amount, taxable,
+        category=(Value.of(agreement.type) if agreement else NOTHING,),
+        category_unknown=f"agreement {header.agreement.name}" if header.agreement and hidden else "",
+    )  # fmt: skip
 
 
 def _deferred(part: _Part) -> _Part:
@@ -302,6 +309,7 @@ def priced(
     return Draft(key, kind, description, shown_quantity, shown_price, amount, taxable, **own)
 
 
+@lru_cache(maxsize=4096)  # the same few prices and hours, again and again
 def _at_four_places(value: Decimal) -> Decimal:
     return _plain_number(value.quantize(FOUR_PLACES, rounding=ROUND_HALF_UP))
 
@@ -324,6 +332,8 @@ def clean(text: str, longest: int = LONGEST_DESCRIPTION) -> str:
 
     Length is counted in UTF-16, where an emoji is two (inferred: Xero runs on .NET, which counts so).
     """
+    if len(text) <= longest and text.isascii() and text.isprintable():
+        return text.strip()
     kept = _NOT_FOR_XERO.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
     coded = kept.encode("utf-16-le")
     if len(coded) <= 2 * longest:

@@ -7,6 +7,7 @@ where two do, the row is an error for both of them, and an id in the cell settle
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from mappings.connectwise import Reference, SourceInvoice
 from mappings.csv_tables import Row, fold_cell, is_id
@@ -42,10 +43,13 @@ def names_of(sources: Iterable[SourceInvoice]) -> Names:
 
 def note(names: Names, kind: str, reference: Reference | None) -> None:
     """Note by which texts a record is known."""
-    if reference is not None and reference.id is not None:
-        texts = tuple(text for text in (reference.identifier, reference.name) if text)
-        if texts:
-            names.setdefault(kind, {})[reference.id] = texts
+    if reference is not None and reference.id is not None and (reference.identifier or reference.name):
+        names.setdefault(kind, {})[reference.id] = _texts(reference.identifier, reference.name)
+
+
+@lru_cache(maxsize=4096)  # most records name the same locations, companies and people
+def _texts(*texts: str) -> tuple[str, ...]:
+    return tuple(text for text in texts if text)
 
 
 def namesakes_in(names: Names) -> dict[tuple[str, str], tuple[int, ...]]:

@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 
 from mappings.billing import FREIGHT, Firing, left_over, line_key
-from mappings.bills import SIDE, PurchaseMapping, organisation_of
+from mappings.bills import SIDE, PurchaseMapping, organisation_of, tax_share
 from mappings.connectwise import PurchaseOrderLine, SourceBill, SourceOrder, SourcePurchaseOrder
 from mappings.csv_tables import Row, Value
 from mappings.invoices import LONGEST_NUMBER, cited, connected
@@ -252,10 +252,11 @@ class _Mapping(PurchaseMapping):
             location=Value.of(header.location, header.location_id),
             leave_gaps=self.decisions.purchases.draft_gaps == "leave",
         )
-        lines = [coding.line(self._draft(line)) for line in self.held]
+        held = [(part, line) for part in self.parts for line in part.lines]
+        lines = [coding.line(self._draft(*each)) for each in held]
         gaps = any(line.quantity is not None and not line.tax_type for line in lines)
         if not coding.problems and not gaps:
-            lines = coding.with_tax(lines, to_cents(sum((self._tax_share(line) for line in self.held), ZERO)))
+            lines = coding.with_tax(lines, to_cents(sum((tax_share(*each) for each in held), ZERO)))
         self.rows += coding.rows
         self.problems += coding.problems
         return lines

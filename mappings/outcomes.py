@@ -82,6 +82,7 @@ class Reason(StrEnum):
     OVER_RECEIPT = "over_receipt"
     RECEIPT_REVERSED = "receipt_reversed"
     INVOICED_NOT_RECEIVED = "invoiced_not_received"
+    VENDOR_INVOICE_SPLIT = "vendor_invoice_split"
     LIFECYCLE_HOLD = "lifecycle_hold"
     UNREADABLE_RECORD = "unreadable_record"
     REFUSED_BY_XERO = "refused_by_xero"
@@ -291,6 +292,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.INVOICED_NOT_RECEIVED: Explanation(
         "The supplier has sent an invoice for a purchase order of which nothing is received yet, so there is no bill.",
         "Receive the goods in ConnectWise when they are there, or remove the vendor invoice number from the order.",
+    ),
+    Reason.VENDOR_INVOICE_SPLIT: Explanation(
+        "The vendor's invoice covers several purchase orders, and they are not all on one bill.",
+        "Compare the vendor's invoice with all of its bills; put the lines onto one bill in Xero by hand if you want.",
     ),
     Reason.LIFECYCLE_HOLD: Explanation(
         "The signed lifecycle says to hold purchase orders in this state.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -87,7 +87,7 @@ class Posted:
     @classmethod
     def read(cls, found: Found) -> Posted:
         """Everything that an answer of `/Invoices`, `/CreditNotes` or `/PurchaseOrders` says of the document."""
-        given = json.loads(found.text, parse_float=Decimal)
+        given = found.content
 
         def summed(names: Sequence[str], amount: str) -> Decimal:
             return total(_number(each.get(amount)) or ZERO for name in names for each in given.get(name) or [])
@@ -131,6 +131,8 @@ class Posted:
 
 
 def _number(given: Any) -> Decimal | None:
+    if isinstance(given, Decimal):
+        return given
     return None if given is None or given == "" else Decimal(str(given))
 
 
@@ -158,13 +160,16 @@ def paired(ours: Sequence[Line], theirs: Sequence[PostedLine]) -> dict[str, Post
     pairs: dict[str, PostedLine] = {}
     left = list(theirs)
     for of_ours, of_theirs in ALIKE:
+        if not left:
+            break
+        alike: dict[Hashable, deque[PostedLine]] = defaultdict(deque)
+        for each in left:
+            alike[of_theirs(each)].append(each)
         for line in ours:
-            if line.key in pairs:
-                continue
-            found = next((each for each in left if of_theirs(each) == of_ours(line)), None)
-            if found is not None:
-                pairs[line.key] = found
-                left.remove(found)
+            if line.key not in pairs and (same := alike.get(of_ours(line))):
+                pairs[line.key] = same.popleft()
+        used = set(map(id, pairs.values()))
+        left = [each for each in left if id(each) not in used]
     return pairs
 
 
@@ -173,7 +178,7 @@ def line_ids(document: Document, answer: Found, known: Mapping[str, str] | None 
 
     `known` are those that were there before the write that was answered; the others are told by their content.
     """
-    lines = Posted.read(answer).lines
+    lines = [PostedLine.parse(each) for each in answer.content.get("LineItems") or []]
     there = {line.id for line in lines if line.id}
     ids = {line.key: known[line.key] for line in document.lines if known and known.get(line.key) in there}
     left = [line for line in lines if line.id and line.id not in ids.values()]

@@ -12,16 +12,20 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from mappings.billing import BILL_EVENTS, FREIGHT, Billed, Firing, bills_of, left_over, line_key
+from mappings.billing import BILL_EVENTS, FREIGHT, Billed, Firing, Wanted, bills_of, left_over, line_key
 from mappings.connectwise import SourcePurchaseOrder
 from mappings.lifecycle import Event, Lifecycle, State, received
+from mappings.links import bill_key
 from mappings.money import ZERO, to_cents, total
 from mappings.outcomes import Hold
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """How much of which line of an order each of its bills should hold, by its number; and what is on none of them."""
+    """How much of which line of an order each of its bills should hold, by its number; and what is on none of them.
+
+    A bill that is kept under another order stands here by its key (mappings/links.py), which no number comes near.
+    """
 
     bills: Mapping[int, Mapping[str, Decimal]]
     unbilled: Mapping[str, Decimal]
@@ -36,13 +40,17 @@ def due_of(source: SourcePurchaseOrder, billed: Sequence[Billed], freight: str) 
     wanted = bills_of(source, Firing(State.RAISED), billed, "never", "bill")
     if isinstance(wanted, Hold):
         lines = {*map(line_key, source.lines), FREIGHT}
-        bills = {one.n: {key: many for key, many in one.quantities.items() if key in lines} for one in billed}
+        bills = {_name(one): {key: many for key, many in one.quantities.items() if key in lines} for one in billed}
     else:
-        bills = {one.n: dict(one.quantities) for one in wanted}
+        bills = {_name(one): dict(one.quantities) for one in wanted}
     unbilled = left_over(source, list(bills.values()))
     if not _freight_is_due(source, freight, bool(bills or unbilled.keys() - {FREIGHT})):
         unbilled.pop(FREIGHT, None)
     return Due(bills, unbilled)
+
+
+def _name(one: Billed | Wanted) -> int:
+    return bill_key(one.lead, one.n) if one.lead else one.n
 
 
 def _freight_is_due(source: SourcePurchaseOrder, rule: str, has_bills: bool) -> bool:

@@ -30,6 +30,7 @@ from mappings.links import order_of
 from mappings.money import ZERO, plain, to_cents, total
 from mappings.outcomes import Hold, Reason
 from mappings.plans import names_order
+from mappings.shares import key_on, share_of
 from mappings.xero import Books, Document, Found, fold
 
 Cell = str | int | None
@@ -45,20 +46,46 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "invoiced-not-received": ("po_number", "connectwise_id", "vendor", "vendor_invoice_number", "ordered_value"),
     "paid-not-received": ("po_number", "connectwise_id", "bill_number", "paid", "received_value"),
+    "purchase-match": (
+        "po_number", "line", "ordered", "received", "billed", "price_variance", "quantity_variance", "on_billed",
+        "certainty", "customer", "currency", "item", "po_connectwise_id", "line_connectwise_id",
+    ),
     "parallel-run": ("document", "reference", "connectwise_id", "verdict", "ours", "theirs", "difference"),
+    "margin": (
+        "po_number", "po_connectwise_id", "invoice_number", "invoice_connectwise_id", "cost", "revenue", "margin",
+        "certainty", "customer", "cost_currency", "revenue_currency",
+    ),
 }  # fmt: skip
 """The reports, and the columns of each."""
-MONEY = ("received_value", "ordered_value", "paid", "ours", "theirs", "difference")
-"""Columns that hold money."""
+TOTALS: Mapping[str, tuple[str, ...]] = {
+    "purchase-match": (
+        "customer", "po_number", "ordered_value", "received_value", "billed_value", "on_billed_value", "price_variance",
+        "quantity_variance", "currency",
+    ),
+    "margin": (
+        "customer", "po_number", "cost", "revenue", "margin", "never_charged", "cost_currency", "revenue_currency",
+    ),
+}  # fmt: skip
+"""The columns of the totals of those reports that have any; without a po_number: of all orders of the customer."""
+NUMBERS = (
+    "received_value", "ordered_value", "paid", "ours", "theirs", "difference", "cost", "revenue", "margin",
+    "never_charged", "billed_value", "on_billed_value", "ordered", "received", "billed", "on_billed", "price_variance",
+    "quantity_variance",
+)  # fmt: skip
+"""Columns that hold money or quantities."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report that was made. `notes` are sentences for people below the table: what to do about it."""
+    """A report that was made. `notes` are sentences for people below the table: what to do about it.
+
+    `totals` are by customer and order; without an order, of all orders of the customer.
+    """
 
     name: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    totals: tuple[Row, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -92,15 +119,16 @@ WORTH_A_LOOK: Mapping[str, Callable[[Glance], bool]] = {
 """Of which orders a report has to read the lines, which are a call for each."""
 
 
-def written_value(document: Document) -> Decimal:
-    """What a bill holds of its order's lines, as it was written, without freight.
+def written_value(document: Document, order: int = 0) -> Decimal:
+    """What a bill holds of an order's lines (0: of the one that it is kept under), as it was written, without freight.
 
     What was taken off it later, because a person removed it or entered a supplier credit, counts no more.
     """
     lines = {line.key: line for line in document.lines}
+    lead = order_of(document.connectwise_id)
     value = ZERO
-    for key, quantity in document.billed:
-        line = lines.get(key)
+    for key, quantity in share_of(dict(document.billed), lead, order or lead).items():
+        line = lines.get(key_on(lead, order or lead, key))
         if key == FREIGHT or line is None or not line.quantity:
             continue
         # A line whose price has too many decimals went as one at its amount.
@@ -247,7 +275,7 @@ def paid_not_received(source: SourcePurchaseOrder, bills: Sequence[InXero]) -> l
     due = bills_of(source, Firing(State.RAISED), [each.billed for each in bills], "never", "bill")
     if isinstance(due, Hold):
         return []
-    left = {each.n: each.quantities for each in due}
+    left = {(each.lead, each.n): each.quantities for each in due}
     nothing = not any(received(line) for line in source.lines)
     return [
         {
@@ -258,8 +286,12 @@ def paid_not_received(source: SourcePurchaseOrder, bills: Sequence[InXero]) -> l
             "received_value": plain(to_cents(value_of(source.lines))),
         }
         for each in bills
-        if each.paid and each.billed.quantities and (nothing or left[each.billed.n] != dict(each.billed.quantities))
+        if each.paid and each.billed.quantities and (nothing or left[_identity(each)] != dict(each.billed.quantities))
     ]
+
+
+def _identity(bill: InXero) -> tuple[int, int]:
+    return bill.billed.lead, bill.billed.n
 
 
 def _name(header: PurchaseOrder) -> str:
@@ -341,9 +373,15 @@ def _naming(ours: Sequence[Ours], theirs: Sequence[Theirs]) -> dict[tuple[str, s
     naming: dict[tuple[str, str, str], list[Theirs]] = {}
     for tenant_id, contact_id, number in dict.fromkeys(map(_asked_by, ours)):
         # Taking a text apart costs more than seeing that the number is nowhere in it.
-        near = [one for said, one in of_supplier.get((tenant_id, contact_id), ()) if fold(number) in said]
+        # A bill that orders share is of all of them.
+        each_of = dict.fromkeys((number, *number.split(", ")))
+        folded = [fold(each) for each in each_of]
+        of_this = of_supplier.get((tenant_id, contact_id), ())
+        near = [one for said, one in of_this if any(each in said for each in folded)]
         if contact_id:
-            naming[tenant_id, contact_id, number] = [one for one in near if names_order(one.found, number)]
+            naming[tenant_id, contact_id, number] = [
+                one for one in near if any(names_order(one.found, each) for each in each_of)
+            ]
     return naming
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import Any
 
 from mappings.csv_tables import (
     ACCOUNTS,
@@ -60,7 +61,7 @@ class Surroundings:
     """Everything beside the record itself that decides what it becomes. No part of it does I/O.
 
     `known_contacts`: the contact that a company had before, by tenant and the company's id. `namesakes`: texts that
-    mean several records of ConnectWise.
+    mean several records of ConnectWise. `coded` is what coding remembers of lines in these surroundings.
     """
 
     tables: Tables
@@ -70,6 +71,7 @@ class Surroundings:
     related: Related = field(default_factory=Related)
     known_contacts: Mapping[tuple[str, int], str] = field(default_factory=dict)
     namesakes: Namesakes = field(default_factory=dict)
+    coded: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def digest(self) -> str:

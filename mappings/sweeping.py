@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from shlex import quote
 
 from mappings.kinds import INVOICE, Kind
 from mappings.merging import Clash, LastWrite, merge, untouched
@@ -65,15 +66,15 @@ def edited(kind: Kind, reference: str, bound: Bound, last: LastWrite, theirs: Fo
         f"{reference} is posted, and in {bound.organisation} a person changed it since: {told}{more}. Its total is "
         f"{plain(bound.total)} {bound.currency} in ConnectWise and {plain(theirs.total)} {theirs.currency} in Xero.",
         "Make the same change in ConnectWise, or undo it in Xero; or say whose version counts: "
-        f"`tieout sync {kind.asked_as} --reference {reference} --take theirs` leaves Xero as it is, `--take ours` "
-        "writes ConnectWise's version.",
+        f"`tieout sync {kind.asked_as} --reference {quote(reference)} --take theirs` leaves Xero as it is, "
+        "`--take ours` writes ConnectWise's version.",
     )
 
 
 def gone_from_xero(kind: Kind, bound: Bound, last: LastWrite, theirs: Found | None) -> Hold:
     """What is to be said of a posted document that a person deleted or voided, or that Xero does not show."""
     how = f"somebody {theirs.status.lower()} it" if theirs is not None else "Xero does not show it any more"
-    command = f"`tieout sync {kind.asked_as} --reference {bound.reference}"
+    command = f"`tieout sync {kind.asked_as} --reference {quote(bound.reference)}"
     return Hold(
         Reason.REMOVED_IN_XERO,
         last.answer.number or bound.reference,

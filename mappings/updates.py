@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
+from shlex import quote
 
 from mappings.kinds import BILL, INVOICE, PURCHASE_ORDER
 from mappings.merging import LastWrite, Merged, merge, shown, untouched
@@ -314,4 +315,4 @@ def _correction(update: Update) -> str:
 
 
 def _command(document: Document, word: str) -> str:
-    return f"`tieout sync {document.kind.asked_as} --reference {document.reference} {word}`"
+    return f"`tieout sync {document.kind.asked_as} --reference {quote(document.reference)} {word}`"

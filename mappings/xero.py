@@ -17,6 +17,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+import orjson
 import simplejson
 
 from mappings.kinds import KINDS, PURCHASE_ORDER, Kind
@@ -368,7 +369,8 @@ class Document:
     `due_date` of a purchase order is when it is to be delivered, None where nobody knows.
     `company_id` is the ConnectWise company whose contact was found by rule, to be remembered (0: contacts.csv named
     it). `receipt`, `billed` and `source` are of a bill: the receipt that it is for, how much of which line of the order
-    it holds, and a digest of what ConnectWise said of that. With `new_contact` there is no `contact_id` yet, and
+    it holds, and a digest of what ConnectWise said of that; `orders` are the numbers of all its orders, where several
+    share it, and `late` is what people are told when it is posted. With `new_contact` there is no `contact_id` yet, and
     nothing can be sent.
     """
 
@@ -394,6 +396,8 @@ class Document:
     receipt: str = ""
     billed: tuple[tuple[str, Decimal], ...] = ()
     source: str = ""
+    orders: tuple[str, ...] = ()
+    late: str = ""
     new_contact: NewContact | None = None
 
     @property
@@ -416,7 +420,7 @@ class Document:
         """The sum of the lines' tax, as Xero will have it."""
         return total(line.tax for line in self.lines)
 
-    @property
+    @cached_property
     def total(self) -> Decimal:
         """The total that Xero must answer with."""
         return self.subtotal + self.tax
@@ -489,6 +493,7 @@ class Document:
                 "rows_used": tuple(given["rows_used"]),
                 "lines": lines,
                 "billed": tuple((key, quantity) for key, quantity in given.get("billed", ())),
+                "orders": tuple(given.get("orders", ())),
             }
         )
 
@@ -505,7 +510,21 @@ DOCUMENT_FIELDS = tuple(item.name for item in fields(Document) if item.name != "
 
 def write_json(value: Any) -> str:
     """JSON text with every Decimal written digit for digit as a number."""
-    return simplejson.dumps(value, use_decimal=True, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return orjson.dumps(value, default=_digits, option=AS_SIMPLEJSON).decode()
+    except orjson.JSONEncodeError:
+        # Ten times as quick, but half a surrogate pair and numbers of more than 64 bits are not for it.
+        return simplejson.dumps(value, use_decimal=True, ensure_ascii=False, separators=(",", ":"))
+
+
+AS_SIMPLEJSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+"""What simplejson refuses is refused, too: a date, or one of our own types, is no JSON."""
+
+
+def _digits(value: Any) -> orjson.Fragment:
+    if isinstance(value, Decimal) and value.is_finite():
+        return orjson.Fragment(str(value))
+    raise TypeError
 
 
 def predicted_tax(amount: Decimal, rate: Decimal) -> Decimal:
@@ -528,10 +547,14 @@ class Found:
     date: dt.date | None
     total: Decimal
     text: str
+    given: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def parse(cls, given: Mapping[str, Any]) -> Found:
-        """From an element of `/Invoices`, `/CreditNotes` or `/PurchaseOrders`."""
+    def parse(cls, given: Mapping[str, Any], keep: bool = False) -> Found:
+        """From an element of `/Invoices`, `/CreditNotes` or `/PurchaseOrders`.
+
+        `keep`: beside the text also what it says, for one of which much is asked at once; it takes far more memory.
+        """
         contact = given.get("Contact") or {}
         is_order = "PurchaseOrderID" in given
         if is_order:
@@ -550,6 +573,7 @@ class Found:
             parse_date(given.get("DateString") or given.get("Date")),
             Decimal(given.get("Total") or 0),
             write_json(given),
+            given if keep else None,
         )
 
     @classmethod
@@ -585,14 +609,22 @@ class Found:
         )  # fmt: skip
 
     @property
+    def content(self) -> Mapping[str, Any]:
+        """All that Xero says of it, in Xero's names; fractional numbers are Decimal."""
+        if self.given is not None:
+            return self.given
+        found: Mapping[str, Any] = json.loads(self.text, parse_float=Decimal)
+        return found
+
+    @property
     def reference(self) -> str:
         """Its Reference."""
-        return json.loads(self.text).get("Reference") or ""
+        return self.content.get("Reference") or ""
 
     @property
     def tracking(self) -> list[tuple[str, str]]:
         """The tracking of all lines together, categories and options folded, in no order that means anything."""
-        lines = json.loads(self.text).get("LineItems") or []
+        lines = self.content.get("LineItems") or []
         return sorted(
             (fold(each.get("Name") or ""), fold(each.get("Option") or ""))
             for line in lines

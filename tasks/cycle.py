@@ -21,6 +21,7 @@ from mappings.allocations import Allocating
 from mappings.billing import bill_value
 from mappings.connectwise import Invoice, SourceBill, SourceInvoice, SourceOrder
 from mappings.kinds import KINDS, Kind
+from mappings.linked_transactions import Link
 from mappings.links import xero_link
 from mappings.money import plain
 from mappings.orders import order_value
@@ -113,7 +114,7 @@ class Cycle:
     say: Callable[[str], None] = logging.getLogger(__name__).info
     progress: Callable[[int, int], None] = lambda _done, _known: None
     counts: Counter[str] = field(default_factory=Counter)
-    planned: list[Create | Adopt | Update | Settled | Remove | Paying | Allocating] = field(default_factory=list)
+    planned: list[Create | Adopt | Update | Settled | Remove | Paying | Allocating | Link] = field(default_factory=list)
     credited: list[dict[str, Any]] = field(default_factory=list)
     gathered: list[tuple[Entry, Create]] = field(default_factory=list)
     pending: list[tuple[Entry, Update]] = field(default_factory=list)

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from blocks.audit import requests, runs
+from blocks.audit import orders, requests, runs
 from blocks.audit.requests import Occupied, RowOfRequest, StoredRequest
 from blocks.audit.runs import Result, Standing
 from blocks.failures import LimitReached, Unreachable
@@ -37,6 +37,7 @@ from mappings.merging import LastWrite
 from mappings.money import plain
 from mappings.outcomes import WAITING, Hold, Outcome, Reason
 from mappings.plans import Adopt, Bound, Create, Take, decide, is_ours, likeness, names_order
+from mappings.shares import orders_on
 from mappings.sweeping import edited
 from mappings.xero import Document, Found, fold, write_json
 from tasks.cycle import Cycle, Entry
@@ -404,7 +405,7 @@ def look(
 def _look_among_bills(cycle: Cycle, documents: Sequence[Document]) -> dict[int, InXero]:
     """Look for bills among all live bills of their suppliers: their numbers need not be unique (design 5).
 
-    Other bills of the same order, which our records know, are neither ours nor in the way.
+    Other bills of one of the same orders, which our records know, are neither ours nor in the way.
     """
     tenant_id = documents[0].tenant_id
     there = {document.connectwise_id: InXero([]) for document in documents}
@@ -412,9 +413,11 @@ def _look_among_bills(cycle: Cycle, documents: Sequence[Document]) -> dict[int, 
     fresh = [found for page in cycle.doors.xero.bills_of(tenant_id, asked) for found in page] if asked else []
     bound = requests.owners(cycle.doors.audit, tenant_id, [found.xero_id for found in fresh])
     numbers = _numbers_of_orders(cycle, documents) if fresh else {}
+    shared = orders.sharing(cycle.doors.audit, [key for _, key in bound.values()])
     for document in documents:
         record = (document.family, document.connectwise_id)
-        names = (document.reference, *numbers.get(order_of(document.connectwise_id), ()))
+        on_it = _orders_on(document)
+        names = {*(document.orders or (document.reference,)), *(name for n in on_it for name in numbers.get(n, ()))}
         own: list[Found] = []
         others: list[Found] = []
         for found in fresh:
@@ -424,10 +427,16 @@ def _look_among_bills(cycle: Cycle, documents: Sequence[Document]) -> dict[int, 
             elif found.live and found.contact_id.lower() == document.contact_id.lower() and names_order(found, *names):
                 if owner is None:
                     own.append(found)
-                elif order_of(owner[1]) != order_of(document.connectwise_id):
+                elif on_it.isdisjoint(shared.get(owner[1]) or {order_of(owner[1])}):
                     others.append(found)
         there[document.connectwise_id] = InXero(own, others)
     return there
+
+
+def _orders_on(document: Document) -> set[int]:
+    """The orders that a bill is for: the one that it is kept under, and those that share it."""
+    lead = order_of(document.connectwise_id)
+    return {lead} | orders_on(dict(document.billed), lead)
 
 
 def _numbers_of_orders(cycle: Cycle, documents: Sequence[Document]) -> dict[int, set[str]]:
@@ -436,7 +445,7 @@ def _numbers_of_orders(cycle: Cycle, documents: Sequence[Document]) -> dict[int,
     A bill that a person copied from it there bears that number, which the template or she herself may have changed.
     """
     audit, tenant_id = cycle.doors.audit, documents[0].tenant_id
-    ids = sorted({order_of(document.connectwise_id) for document in documents})
+    ids = sorted({number for document in documents for number in _orders_on(document)})
     bound = {
         number: one
         for number, one in requests.bound(audit, PURCHASE_ORDER.family, ids).items()

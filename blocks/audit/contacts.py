@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -37,12 +38,15 @@ def remember_in(connection: Connection, learnt: Sequence[tuple[str, int, str]], 
     }  # fmt: skip
     if not rows:
         return
-    statement = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(CONTACTS)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["tenant_id", "company_id"],
-            set_={"contact_id": statement.excluded.contact_id, "known_since": statement.excluded.known_since},
-            where=CONTACTS.c.contact_id != statement.excluded.contact_id,
-        ),
-        list(rows.values()),
+    connection.execute(UPSERT[connection.dialect.name], list(rows.values()))
+
+
+def _upsert(insert_into: Any) -> Any:
+    return insert_into.on_conflict_do_update(
+        index_elements=["tenant_id", "company_id"],
+        set_={"contact_id": insert_into.excluded.contact_id, "known_since": insert_into.excluded.known_since},
+        where=CONTACTS.c.contact_id != insert_into.excluded.contact_id,
     )
+
+
+UPSERT = {"sqlite": _upsert(sqlite.insert(CONTACTS)), "postgresql": _upsert(postgresql.insert(CONTACTS))}

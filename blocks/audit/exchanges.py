@@ -15,6 +15,7 @@ from sqlalchemy import insert, or_, select, update
 from blocks.audit.database import Audit, pack, unpack
 from blocks.audit.tables import EXCHANGES
 
+INSERT = insert(EXCHANGES)
 REDACTED = "(redacted)"
 _SECRET_FIELDS = (
     "access_token", "refresh_token", "id_token", "client_secret", "code", "code_verifier", "client_assertion",
@@ -56,17 +57,16 @@ class Exchanges:
         secret = system == "xero_identity"
         asked = redact(request.decode("utf-8", "replace")).encode() if secret else request
         answered = redact(response.decode("utf-8", "replace")).encode() if secret else response
+        row = {
+            "at": self.clock(), "run_id": self.run_id, "system": system, "method": method, "url": redact(url),
+            "status": status, "error": redact(error), "seconds": seconds,
+            "references": "|".join(["", *map(_written, references), ""]) if references else "",
+            "request_hash": hashlib.sha256(asked).hexdigest() if asked else "",
+            "response_hash": hashlib.sha256(answered).hexdigest() if answered else "",
+            "request": pack(asked) if asked else None, "response": pack(answered) if answered else None,
+        }  # fmt: skip
         with self.audit.transaction() as connection:
-            connection.execute(
-                insert(EXCHANGES).values(
-                    at=self.clock(), run_id=self.run_id, system=system, method=method, url=redact(url), status=status,
-                    error=redact(error), seconds=seconds,
-                    references="|".join(["", *map(_written, references), ""]) if references else "",
-                    request_hash=hashlib.sha256(asked).hexdigest() if asked else "",
-                    response_hash=hashlib.sha256(answered).hexdigest() if answered else "",
-                    request=pack(asked) if asked else None, response=pack(answered) if answered else None,
-                )
-            )  # fmt: skip
+            connection.execute(INSERT, row)
 
 
 def _written(reference: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,16 +10,17 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from blocks.audit import requests
+from blocks.audit import requests, runs
 from blocks.audit.database import Audit, Held, pack
 from blocks.audit.runs import STANDING, Standing, standing_of
-from blocks.audit.tables import BINDINGS, PURCHASE_ORDERS, RECORDS
+from blocks.audit.tables import BINDINGS, PURCHASE_ORDERS, RECORDS, SHARED_BILLS
 from mappings.kinds import BILL, PURCHASE_ORDER
 from mappings.lifecycle_change import Answered, KnownOrder
 from mappings.links import BILLS_PER_ORDER, bill_key, order_of
 from mappings.merging import LastWrite
 from mappings.plans import Bound
 from mappings.reports import written_value
+from mappings.shares import orders_on, share_of
 from mappings.xero import Document
 
 CHUNK = 100
@@ -28,7 +29,10 @@ CHUNK = 100
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How a purchase order stood when it was last dealt with. Values in its currency, before tax and freight."""
+    """How a purchase order stood when it was last dealt with. Values in its currency, before tax and freight.
+
+    `also_covers` are the numbers of the other orders that its vendor's invoice was then known to cover.
+    """
 
     connectwise_id: int
     reference: str
@@ -48,6 +52,7 @@ class Order:
     content: str
     lifecycle: str
     answered: str
+    also_covers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,22 @@ class PostedBill:
     key: int
     bound: Bound
     last: LastWrite
+
+    @property
+    def lead(self) -> int:
+        """The order that it is kept under."""
+        return order_of(self.key)
+
+    @property
+    def on_it(self) -> set[int]:
+        """The orders that are on it, as it was written; the lead always is."""
+        written = self.last.document
+        return {self.lead} | (orders_on(dict(written.billed), self.lead) if written is not None else set())
+
+    def held_of(self, order: int) -> dict[str, Decimal]:
+        """How much of which line of an order it holds, as it was written."""
+        written = self.last.document
+        return share_of(dict(written.billed), self.lead, order) if written is not None else {}
 
 
 NAMES = tuple(Order.__dataclass_fields__)
@@ -92,7 +113,9 @@ def as_left(audit: Audit) -> list[KnownOrder]:
     for each in found:
         written = [one.last.document for one in posted.get(each.connectwise_id, ())]
         # A bill of a person that we took over is for all that was received.
-        billed = sum((written_value(document) for document in written if document is not None), Decimal(0))
+        billed = sum(
+            (written_value(document, each.connectwise_id) for document in written if document is not None), Decimal(0)
+        )
         whole = any(document is None for document in written) or billed >= Decimal(each.received_value)
         left.append(
             KnownOrder(
@@ -116,6 +139,25 @@ def keep(audit: Audit, orders: Iterable[Order], now: datetime, lease: Held | Non
         upsert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(PURCHASE_ORDERS)
         changed = {name: upsert.excluded[name] for name in (*NAMES[1:], "read_at")}
         connection.execute(upsert.on_conflict_do_update(index_elements=["connectwise_id"], set_=changed), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Invoiced:
+    """An order and its vendor's invoice, as the order stood when it was last dealt with."""
+
+    connectwise_id: int
+    reference: str
+    vendor_id: int
+    vendor_invoice_number: str
+    also_covers: str
+
+
+def invoiced(audit: Audit) -> list[Invoiced]:
+    """The orders that have a vendor's invoice, or that were told of other orders of one."""
+    columns = [PURCHASE_ORDERS.c[name] for name in Invoiced.__dataclass_fields__]
+    named = (PURCHASE_ORDERS.c.vendor_invoice_number != "") | (PURCHASE_ORDERS.c.also_covers != "")
+    with audit.reading() as connection:
+        return [Invoiced(*row) for row in connection.execute(select(*columns).where(named))]
 
 
 def open_ids(audit: Audit) -> list[int]:
@@ -154,7 +196,8 @@ def billed_since(audit: Audit, since: datetime) -> list[int]:
     """The orders of which a bill was written (or taken over) at or after this time."""
     query = select(BINDINGS.c.connectwise_id).where(BINDINGS.c.family == BILL.family, BINDINGS.c.bound_at >= since)
     with audit.reading() as connection:
-        return sorted({order_of(key) for key in connection.execute(query).scalars()})
+        keys = list(connection.execute(query).scalars())
+    return sorted(set().union(*sharing(audit, keys).values()))
 
 
 def _ranges(orders: Sequence[int], column: ColumnElement[int]) -> ColumnElement[bool]:
@@ -162,30 +205,92 @@ def _ranges(orders: Sequence[int], column: ColumnElement[int]) -> ColumnElement[
 
 
 def bills(audit: Audit, orders: Sequence[int]) -> dict[int, list[PostedBill]]:
-    """The bills of these orders that are bound, in the order of their numbers."""
-    keys: list[int] = []
+    """The bills of these orders that are bound, the oldest first; also those that other orders lead."""
+    bound_at: dict[int, datetime] = {}
+    foreign = shared(audit, orders)
+    columns = BINDINGS.c.connectwise_id, BINDINGS.c.bound_at
+    ours = BINDINGS.c.family == BILL.family
     with audit.reading() as connection:
         for start in range(0, len(orders), CHUNK):
             within = _ranges(orders[start : start + CHUNK], BINDINGS.c.connectwise_id)
-            query = select(BINDINGS.c.connectwise_id).where(BINDINGS.c.family == BILL.family, within)
-            keys += connection.execute(query.order_by(BINDINGS.c.connectwise_id)).scalars()
-    bound = requests.bound(audit, BILL.family, keys)
-    lasts = requests.last_writes(audit, BILL.family, keys)
+            bound_at.update((row[0], row[1]) for row in connection.execute(select(*columns).where(ours, within)))
+        others = sorted({key for keys in foreign.values() for key in keys})
+        for start in range(0, len(others), CHUNK):
+            within = BINDINGS.c.connectwise_id.in_(others[start : start + CHUNK])
+            bound_at.update((row[0], row[1]) for row in connection.execute(select(*columns).where(ours, within)))
+    bound = requests.bound(audit, BILL.family, sorted(bound_at))
+    lasts = requests.last_writes(audit, BILL.family, sorted(bound_at))
+    posted = {key: PostedBill(key, bound[key], lasts[key]) for key in sorted(bound_at)}
     found: dict[int, list[PostedBill]] = {}
-    for key in keys:
-        found.setdefault(order_of(key), []).append(PostedBill(key, bound[key], lasts[key]))
+    wanted = set(orders)
+    for each in posted.values():
+        if each.lead in wanted:
+            found.setdefault(each.lead, []).append(each)
+    for order, keys in foreign.items():
+        # What was meant to go onto a bill and did not, or was taken back from it, is not on it.
+        there = [posted[key] for key in keys if key in posted]
+        on = [each for each in there if each.last.document is None or each.held_of(order)]
+        if on:
+            own = found.get(order, [])
+            found[order] = sorted([*own, *on], key=lambda each: (bound_at[each.key], each.key))
     return found
 
 
-def bill_standings(audit: Audit, orders: Sequence[int]) -> dict[int, Standing]:
-    """Where the bills of these orders stand, by key; also of those that are not there yet."""
-    found: dict[int, Standing] = {}
+def bill_standings(audit: Audit, orders: Sequence[int]) -> dict[int, dict[int, Standing]]:
+    """Where the bills of these orders stand, by order and key; also of those that are not there yet."""
+    found: dict[int, dict[int, Standing]] = {}
+    foreign = shared(audit, orders)
+    ours = RECORDS.c.family == BILL.family
     with audit.reading() as connection:
         for start in range(0, len(orders), CHUNK):
             within = _ranges(orders[start : start + CHUNK], RECORDS.c.connectwise_id)
-            query = select(*STANDING).where(RECORDS.c.family == BILL.family, within)
-            found.update((row.connectwise_id, standing_of(row)) for row in connection.execute(query))
+            for row in connection.execute(select(*STANDING).where(ours, within)):
+                found.setdefault(order_of(row.connectwise_id), {})[row.connectwise_id] = standing_of(row)
+    others = runs.standings(audit, BILL.family, sorted({key for keys in foreign.values() for key in keys}))
+    for order, keys in foreign.items():
+        found.setdefault(order, {}).update({key: others[key] for key in keys if key in others})
     return found
+
+
+def share(audit: Audit, bills: Mapping[int, Iterable[int]], lease: Held | None) -> None:
+    """Note, before a bill is written, which orders beside its lead may be on it."""
+    rows = [{"bill_key": key, "order_id": order} for key, others in bills.items() for order in others]
+    if rows:
+        with audit.transaction(lease) as connection:
+            insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(SHARED_BILLS)
+            connection.execute(insert.on_conflict_do_nothing(), rows)
+
+
+def shared(audit: Audit, orders: Sequence[int]) -> dict[int, list[int]]:
+    """The bills that these orders may be on and that other orders lead, by order."""
+    found: dict[int, list[int]] = {}
+    with audit.reading() as connection:
+        for start in range(0, len(orders), CHUNK):
+            within = SHARED_BILLS.c.order_id.in_(orders[start : start + CHUNK])
+            for row in connection.execute(select(SHARED_BILLS).where(within).order_by(SHARED_BILLS.c.bill_key)):
+                found.setdefault(row.order_id, []).append(row.bill_key)
+    return found
+
+
+def sharing(audit: Audit, keys: Sequence[int]) -> dict[int, set[int]]:
+    """The orders that may be on these bills, by key: the lead, and those that were noted."""
+    found = {key: {order_of(key)} for key in keys}
+    with audit.reading() as connection:
+        for start in range(0, len(keys), CHUNK):
+            within = SHARED_BILLS.c.bill_key.in_(keys[start : start + CHUNK])
+            for row in connection.execute(select(SHARED_BILLS).where(within)):
+                found[row.bill_key].add(row.order_id)
+    return found
+
+
+def beside(audit: Audit, orders: Sequence[int]) -> set[int]:
+    """These orders and all that may be on a bill with one of them."""
+    keys = {key for found in shared(audit, orders).values() for key in found}
+    with audit.reading() as connection:
+        for start in range(0, len(orders), CHUNK):
+            within = _ranges(orders[start : start + CHUNK], SHARED_BILLS.c.bill_key)
+            keys.update(connection.execute(select(SHARED_BILLS.c.bill_key).where(within)).scalars())
+    return {*orders, *(order for group in sharing(audit, sorted(keys)).values() for order in group)}
 
 
 def note_billed_in(connection: Connection, key: int, document: Document) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -24,20 +25,22 @@ from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.runs import CHUNK
 from blocks.audit.settlements import used_in
 from blocks.audit.tables import BINDINGS, FOUND_DOCUMENTS, REQUEST_ROWS, REQUESTS
-from mappings import allocations, payments
+from mappings import allocations, linked_transactions, payments
 from mappings.allocations import Allocate, Unallocate
+from mappings.linked_transactions import Link
 from mappings.merging import LastWrite
 from mappings.payments import Pay, Unpay
 from mappings.plans import Bound
 from mappings.posted import line_ids
 from mappings.xero import Document, Found, NewContact
 
-Carried = TypeVar("Carried", Document, NewContact, Pay | Unpay, Allocate | Unallocate)
+Carried = TypeVar("Carried", Document, NewContact, Pay | Unpay, Allocate | Unallocate, Link)
 """What a request can carry."""
 READERS: dict[str, Callable[[str], Any]] = {
     NewContact.family: NewContact.from_text,
     payments.FAMILY: payments.read_write,
     allocations.FAMILY: allocations.read_write,
+    linked_transactions.FAMILY: Link.from_text,
 }
 """Families whose requests carry something else than documents."""
 
@@ -61,6 +64,33 @@ class RowOfRequest(Generic[Carried]):
             carried.connectwise_id, carried.part, carried.reference, carried.number, carried.url, carried.fingerprint,
             carried,
         )  # fmt: skip
+
+
+# What each write is stored and settled with, put together once.
+INSERT_REQUEST, INSERT_ROWS, INSERT_BINDINGS = insert(REQUESTS), insert(REQUEST_ROWS), insert(BINDINGS)
+BOUND = select(BINDINGS.c.connectwise_id, BINDINGS.c.part, BINDINGS.c.writes, BINDINGS.c.xero_id).where(
+    BINDINGS.c.family == bindparam("family"), BINDINGS.c.connectwise_id.in_(bindparam("ids", expanding=True))
+)
+SETTLE_ROWS = (
+    update(REQUEST_ROWS)
+    .where(
+        REQUEST_ROWS.c.request_id == bindparam("request"),
+        REQUEST_ROWS.c.connectwise_id.in_(bindparam("ids", expanding=True)),
+        REQUEST_ROWS.c.settled_at.is_(None),
+    )
+    .values(settled_at=bindparam("now"))
+)
+UNSETTLED_ROW = (
+    select(REQUEST_ROWS.c.id)
+    .where(REQUEST_ROWS.c.request_id == bindparam("request"), REQUEST_ROWS.c.settled_at.is_(None))
+    .limit(1)
+)
+SETTLE_REQUEST = (
+    update(REQUESTS)
+    .where(REQUESTS.c.id == bindparam("request"))
+    .values(settled_at=bindparam("now"), how=bindparam("words"))
+)
+FORGET_FOUND = delete(FOUND_DOCUMENTS).where(FOUND_DOCUMENTS.c.xero_id.in_(bindparam("ids", expanding=True)))
 
 
 class Occupied(Exception):
@@ -122,11 +152,9 @@ def store(
                 connection.execute(delete(BINDINGS).where(*given_up))
             # Only now, with our rows in place: who bound one of these records has settled its own row before, and
             # who has not bound it yet cannot store a row beside ours any more.
-            bound = select(BINDINGS.c.connectwise_id, BINDINGS.c.part, BINDINGS.c.writes).where(
-                BINDINGS.c.family == first.family, BINDINGS.c.connectwise_id.in_([row.connectwise_id for row in rows])
-            )
+            bound = connection.execute(BOUND, {"family": first.family, "ids": [row.connectwise_id for row in rows]})
             carried = {(row.connectwise_id, row.part) for row in rows}
-            there = {(row.connectwise_id, row.part): row.writes for row in connection.execute(bound)}
+            there = {(row.connectwise_id, row.part): row.writes for row in bound}
             writes = {key: count for key, count in there.items() if key in carried}
             if writes != {key: count for key in carried if (count := (updating or {}).get(key[0])) is not None}:
                 raise Occupied
@@ -148,24 +176,31 @@ def _insist_on(
 
 def _insert(connection: Connection, request: StoredRequest[Any]) -> None:
     connection.execute(
-        insert(REQUESTS).values(
-            id=request.id, run_id=request.run_id, family=request.family, tenant_id=request.tenant_id,
-            organisation=request.organisation, method=request.method, path=request.path, how="",
-            idempotency_key=request.idempotency_key, stored_at=request.stored_at, body=pack(request.body),
-        )
+        INSERT_REQUEST,
+        {
+            "id": request.id, "run_id": request.run_id, "family": request.family, "tenant_id": request.tenant_id,
+            "organisation": request.organisation, "method": request.method, "path": request.path, "how": "",
+            "idempotency_key": request.idempotency_key, "stored_at": request.stored_at, "body": pack(request.body),
+        },
     )  # fmt: skip
     connection.execute(
-        insert(REQUEST_ROWS),
+        INSERT_ROWS,
         [
             {
                 "request_id": request.id, "tenant_id": request.tenant_id, "family": request.family,
                 "connectwise_id": row.connectwise_id, "part": row.part, "reference": row.reference,
                 "number": row.number, "url": row.url, "fingerprint": row.fingerprint,
-                "document": pack(row.document.to_text()),
+                "document": _packed(row.document.to_text()),
             }
             for row in request.rows
         ],
     )  # fmt: skip
+
+
+@lru_cache(maxsize=512)
+def _packed(text: str) -> bytes:
+    """A document as it is kept: with its request first, with its binding a moment later."""
+    return pack(text)
 
 
 def unsettled(audit: Audit, family: str) -> list[StoredRequest[Any]]:
@@ -220,22 +255,9 @@ def settle_in(
     """Settle some rows of a request; the request itself is settled with its last row."""
     ids = list(connectwise_ids)
     if ids:
-        connection.execute(
-            update(REQUEST_ROWS)
-            .where(
-                REQUEST_ROWS.c.request_id == request.id,
-                REQUEST_ROWS.c.connectwise_id.in_(ids),
-                REQUEST_ROWS.c.settled_at.is_(None),
-            )
-            .values(settled_at=now)
-        )
-    left = connection.execute(
-        select(REQUEST_ROWS.c.id)
-        .where(REQUEST_ROWS.c.request_id == request.id, REQUEST_ROWS.c.settled_at.is_(None))
-        .limit(1)
-    ).first()
-    if left is None:
-        connection.execute(update(REQUESTS).where(REQUESTS.c.id == request.id).values(settled_at=now, how=how))
+        connection.execute(SETTLE_ROWS, {"request": request.id, "ids": ids, "now": now})
+    if connection.execute(UNSETTLED_ROW, {"request": request.id}).first() is None:
+        connection.execute(SETTLE_REQUEST, {"request": request.id, "now": now, "words": how})
 
 
 def bind_in(
@@ -255,10 +277,7 @@ def bind_in(
     known = {
         row.connectwise_id: row.xero_id
         for row in connection.execute(
-            select(BINDINGS.c.connectwise_id, BINDINGS.c.xero_id).where(
-                BINDINGS.c.family == pairs[0][0].family,
-                BINDINGS.c.connectwise_id.in_([document.connectwise_id for document, _ in pairs]),
-            )
+            BOUND, {"family": pairs[0][0].family, "ids": [document.connectwise_id for document, _ in pairs]}
         )
     }
     rows = [
@@ -271,18 +290,16 @@ def bind_in(
             "total": format(found.total if adopted and ours else document.total, "f"),
             "currency": document.currency, "date": document.date,
             "adopted": adopted, "lines": json.dumps(line_ids(document, found)), "base": pack(found.text),
-            "written": pack(document.to_text()) if ours else None, "bound_at": now,
+            "written": _packed(document.to_text()) if ours else None, "bound_at": now,
         }
         for document, found in pairs
         # An answer settled a second time after a crash; anything else must break the unique constraints, loudly.
         if known.get(document.connectwise_id) != found.xero_id
     ]  # fmt: skip
     if rows:
-        connection.execute(insert(BINDINGS), rows)
+        connection.execute(INSERT_BINDINGS, rows)
     remember_in(connection, _learnt([document for document, _ in pairs]), now)
-    connection.execute(
-        delete(FOUND_DOCUMENTS).where(FOUND_DOCUMENTS.c.xero_id.in_([found.xero_id for _, found in pairs]))
-    )
+    connection.execute(FORGET_FOUND, {"ids": [found.xero_id for _, found in pairs]})
 
 
 @dataclass(frozen=True, slots=True)

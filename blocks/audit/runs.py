@@ -8,17 +8,42 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Table, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.tables import EXCEPTIONS, OUTCOMES, RECORDS, RUNS
-from mappings.kinds import BILL, FAMILY_SHOWN, kept_as
-from mappings.links import BILLS_PER_ORDER, bill_key, record_shown
+from mappings.kinds import FAMILY_SHOWN, kept_as
+from mappings.links import BILLS_PER_ORDER, BY_BILL, bill_key, record_shown
 from mappings.outcomes import EXPLANATIONS, MISSING, SAID_OF_POSTED, WAITING, Outcome, Reason
 
 CHUNK = 400
 """Values per IN list: below SQLite's limit of variables."""
+
+
+def _upsert(insert_into: Any) -> Any:
+    columns = (
+        "reference", "organisation", "seen", "outcome", "reason", "waits_on", "value", "message", "body", "run_id",
+        "tried_at", "copy_of",
+    )  # fmt: skip
+    return insert_into.on_conflict_do_update(
+        index_elements=["family", "connectwise_id"],
+        set_={
+            **{name: insert_into.excluded[name] for name in columns},
+            "location_id": func.coalesce(insert_into.excluded.location_id, RECORDS.c.location_id),
+            "is_open": func.coalesce(insert_into.excluded.is_open, RECORDS.c.is_open),
+        },
+    )
+
+
+# What each batch is recorded with, put together once.
+INSERT_OUTCOMES = insert(OUTCOMES)
+UPSERT_RECORDS = {"sqlite": _upsert(sqlite.insert(RECORDS)), "postgresql": _upsert(postgresql.insert(RECORDS))}
+OPEN_EXCEPTIONS = select(EXCEPTIONS.c.id, EXCEPTIONS.c.connectwise_id, EXCEPTIONS.c.part, EXCEPTIONS.c.reason).where(
+    EXCEPTIONS.c.family == bindparam("family"),
+    EXCEPTIONS.c.resolved_at.is_(None),
+    EXCEPTIONS.c.connectwise_id.in_(bindparam("ids", expanding=True)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +141,7 @@ def record(audit: Audit, run_id: str, results: Iterable[Result], now: datetime, 
 def record_in(connection: Connection, run_id: str, results: Sequence[Result], now: datetime) -> None:
     """Store the outcomes of a batch inside the caller's transaction: outcome rows, standing, exceptions."""
     connection.execute(
-        insert(OUTCOMES),
+        INSERT_OUTCOMES,
         [
             {
                 "run_id": run_id, "family": r.family, "connectwise_id": r.connectwise_id, "part": r.part,
@@ -138,20 +163,8 @@ def wait_in(connection: Connection, run_id: str, results: Sequence[Result], now:
 
 
 def _keep_standing(connection: Connection, run_id: str, results: Sequence[Result], now: datetime) -> None:
-    upsert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(RECORDS)
-    columns = (
-        "reference", "organisation", "seen", "outcome", "reason", "waits_on", "value", "message", "body", "run_id",
-        "tried_at", "copy_of",
-    )  # fmt: skip
     connection.execute(
-        upsert.on_conflict_do_update(
-            index_elements=["family", "connectwise_id"],
-            set_={
-                **{name: upsert.excluded[name] for name in columns},
-                "location_id": func.coalesce(upsert.excluded.location_id, RECORDS.c.location_id),
-                "is_open": func.coalesce(upsert.excluded.is_open, RECORDS.c.is_open),
-            },
-        ),
+        UPSERT_RECORDS[connection.dialect.name],
         [
             {
                 "family": r.family, "connectwise_id": r.connectwise_id, "reference": r.reference,
@@ -190,11 +203,7 @@ def _keep_exceptions(connection: Connection, run_id: str, results: Sequence[Resu
     open_now: dict[tuple[int, str], Any] = {}
     for start in range(0, len(ids), CHUNK):
         for row in connection.execute(
-            select(EXCEPTIONS.c.id, EXCEPTIONS.c.connectwise_id, EXCEPTIONS.c.part, EXCEPTIONS.c.reason).where(
-                EXCEPTIONS.c.family == results[0].family,
-                EXCEPTIONS.c.resolved_at.is_(None),
-                EXCEPTIONS.c.connectwise_id.in_(ids[start : start + CHUNK]),
-            )
+            OPEN_EXCEPTIONS, {"family": results[0].family, "ids": ids[start : start + CHUNK]}
         ):
             open_now[(row.connectwise_id, _part(results[0].family, row.part))] = row
     for r in results:
@@ -222,7 +231,7 @@ def _keep_exceptions(connection: Connection, run_id: str, results: Sequence[Resu
 
 def _part(family: str, part: str) -> str:
     """Which exceptions of one record are apart: a bill has one, whatever its receipt is called by now."""
-    return "" if family == BILL.family else part
+    return "" if family in BY_BILL else part
 
 
 def standings(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Standing]:
@@ -288,7 +297,7 @@ def _is_record(table: Table, reference: str) -> ColumnElement[bool]:
     by_id = text[3:].strip() if text.lower().startswith("id:") else ""
     if not by_id.isdigit():
         return table.c.reference == text
-    number, is_bill = int(by_id), table.c.family == BILL.family
+    number, is_bill = int(by_id), table.c.family.in_(BY_BILL)
     of_order = table.c.connectwise_id.between(bill_key(number, 1), bill_key(number, BILLS_PER_ORDER - 1))
     return ((table.c.connectwise_id == number) & ~is_bill) | (of_order & is_bill)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -19,11 +20,14 @@ from blocks.wire import NoAnswer, Retries, TryAgain, Wire, retry_after
 from blocks.xero.failures import Answer, Verdict, validation_messages
 from blocks.xero.tokens import TokenKeeper
 from mappings.kinds import BILL, KINDS, PURCHASE_ORDER, Kind
+from mappings.linked_transactions import found_link
 from mappings.xero import Found, fold
 
 LOOK_UP = 50
 """Documents per look-up and per write: about 50 is what Xero recommends (xero.md, 3.3)."""
 PAGE_SIZE = 1000
+LINKS_PER_PAGE = 100
+"""Linked transactions come so many at a time, and no other number can be asked for (xero.md, 3.4)."""
 FEW = 5
 """So many purchase orders are asked for one by one: nothing asks for several, and a page of their list holds 1,000."""
 KEY_LASTS = timedelta(minutes=5)
@@ -31,8 +35,15 @@ KEY_LASTS = timedelta(minutes=5)
 
 UNTOLD_DAY = 3600.0
 """How long the day's limit is taken to last when the answer does not say."""
-READERS = {"Allocations": Found.of_allocation, "Contacts": Found.of_contact, "Payments": Found.of_payment}
+READERS = {
+    "Allocations": Found.of_allocation,
+    "Contacts": Found.of_contact,
+    "LinkedTransactions": found_link,
+    "Payments": Found.of_payment,
+}
 """How the elements of a collection are read that holds no documents."""
+ANSWERED = partial(Found.parse, keep=True)
+"""How those of all others are read, in an answer to a write: their lines are asked for at once."""
 OR = "%20OR%20"
 LONGEST_CONDITION = 1800
 """Characters of an encoded condition: with the rest of its address below the 2,000 that every server takes."""
@@ -220,6 +231,15 @@ class XeroClient:
         found = self._list(tenant_id, f"Payments/{payment_id}", "Payments")
         return found[0] if found else None
 
+    def linked_transactions(self, tenant_id: str, source_id: str = "") -> list[Found]:
+        """The linked transactions of a bill, or all of an organisation; a hundred a call (xero.md, 3.4)."""
+        query = f"SourceTransactionID={source_id}" if source_id else ""
+        return [
+            _found(each, found_link)
+            for page in self._pages(tenant_id, "LinkedTransactions", query, {}, LINKS_PER_PAGE)
+            for each in page
+        ]
+
     def _documents(self, tenant_id: str, kind: Kind, query: str, page_size: int = 100) -> Iterator[list[Found]]:
         """Documents with their lines: those come with a page only (xero.md, 3.4)."""
         # An order that no edit changes: a document that is touched while pages are read is not skipped.
@@ -304,7 +324,7 @@ class XeroClient:
             # "Payments/{id}" answers with Payments, "CreditNotes/{id}/Allocations" with Allocations.
             route = path.partition("?")[0]
             collection = "Allocations" if route.endswith("/Allocations") else route.partition("/")[0]
-            read = READERS.get(collection, Found.parse)
+            read = READERS.get(collection, ANSWERED)
             elements = [_element(element, read) for element in _elements(answer.given, collection)]
         except Unreachable as error:
             raise FateUnknown(str(error)) from error

@@ -295,7 +295,8 @@ class Outbox:
     """Requests and their rows, on disk before anything is sent."""
 
     def __init__(self, path: str) -> None:
-        self._db = sqlite3.connect(Path(path), isolation_level=None)
+        # dlt's threads take turns at it.
+        self._db = sqlite3.connect(Path(path), isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(SCHEMA)

@@ -332,3 +332,18 @@ def test_an_unsigned_lifecycle_ends_with_2_only_where_nothing_else_ran(
 ) -> None:
     """Contract section 1: 2 where only purchase orders were asked for, else 1."""
     assert strongest(codes) == strongest_of_them
+
+
+def test_a_policy_of_one_bill_for_a_vendor_invoice_has_to_go_with_the_table(lifecycle: Lifecycle, tables: Path) -> None:
+    lifecycle("init", "--preset", "goods_receipt")
+    (tables / "policy.toml").write_text('[purchases]\nvendor_invoice_grouping = "one_bill"\n', encoding="utf-8")
+    ended = lifecycle("verify")
+    assert ended.code == 2
+    assert "lifecycle.csv row 4 has draft_bill at fully_received" in ended.out
+    assert lifecycle(*ANN).code == 2
+    assert not (tables / "lifecycle.signed.toml").exists()
+    (tables / "lifecycle.csv").write_text(PRESETS["full_lifecycle"], encoding="utf-8")
+    assert "shares one bill, whichever receipts it came with" in lifecycle("show").out
+    lifecycle(*ANN)
+    lifecycle(*BOB)
+    assert lifecycle("verify").code == 0

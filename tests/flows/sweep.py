@@ -423,6 +423,97 @@ def orders_act(world: World) -> None:
         world.add_order(f"PO{number}", id=number, location="Perth")
 
 
+def invoiced_act(world: World) -> None:
+    """Purchase orders that share vendors' invoices, and so share bills; one of each kind of what comes next."""
+    world.policy(
+        '[families]\npurchase_orders = "on"\n[purchases]\nvendor_invoice_grouping = "one_bill"\n'
+        'freight = "full_close"\n'
+    )
+    world.sign("organisation,state,event,status\n,reversed,hold,\n,vendor_invoice_received,draft_bill,draft\n")
+    world.connectwise.add_location("Perth", id=12)
+    world.add_organisation("Perth", OTHER_TENANT).add_contact("Netgear Distribution", account_number="V-77")
+    world.paste("organisations.csv", "Perth,,,,,Perth")
+    for number in range(1, 13):
+        world.add_order(f"PO{number}", ("SWITCH", "10", "100"), ("CABLE", "4", "2.50"), id=number)
+    for number in (31, 32):
+        world.add_order(f"PO{number}", id=number, location="Perth")
+    for number, invoice in ((1, "INV-1"), (2, "inv-1"), (3, "INV-3"), (4, "INV-3"), (5, "INV-5"), (6, "INV-5")):
+        world.connectwise.receive_line(world.order_lines(number)[0])
+        world.connectwise.enter_vendor_invoice(number, invoice)
+
+
+def shared_act(world: World) -> None:
+    """Six hours later: more and less of orders on drafts and approved bills, late orders, one number that changes, and
+    new bills that orders share: one with freight, one beside a bill that a person keyed, one in Perth."""
+    world.later()
+    connectwise = world.connectwise
+    there = {bill["InvoiceNumber"]: bill["InvoiceID"] for bill in world.bills()}
+    connectwise.receive_line(world.order_lines(2)[1])
+    world.books.approve(there["PO3, PO4 / INV-3"])
+    connectwise.receive_line(world.order_lines(3)[1])
+    connectwise.unreceive_line(world.order_lines(4)[0], left=8)
+    connectwise.enter_vendor_invoice(6, "INV-6")
+    for number, invoice in (
+        (7, "INV-1"),
+        (8, "INV-8"),
+        (9, "INV-8"),
+        (10, "INV-10"),
+        (11, "INV-10"),
+        (12, "INV-3"),
+        (31, "INV-8"),
+        (32, "INV-8"),
+    ):
+        receive(world, number)
+        connectwise.enter_vendor_invoice(number, invoice)
+    connectwise.edit_purchase_order(9, freightCost=Decimal(15))
+    connectwise.close_purchase_order(9)
+    supplier = world.books.contacts.find("name", "netgear distribution")[0].contact_id
+    hand = [{"Description": "By hand", "Quantity": 1, "UnitAmount": "55", "AccountCode": "300"}]
+    world.books.enter_bill(supplier, "PO11", Date=world.clock().date(), LineItems=hand)
+
+
+LINKS = """[families]
+purchase_orders = "on"
+[sales]
+invoice_status = "authorised"
+[purchases]
+bill_status = "authorised"
+"""
+
+
+def sell(world: World, number: int, quantity: int = 10) -> None:
+    """A customer orders a product, is invoiced for it, and it is bought for her."""
+    sales = world.connectwise.add_sales_order("ACME")
+    product = {"catalogItem": "SWITCH", "quantity": quantity, "price": 150, "taxableFlag": True, "salesOrder": sales}
+    world.add_invoice(f"4000{number}", time=[], products=[product | {"description": "Switch"}])
+    world.add_order(f"PO{number}", id=number)
+    for line in world.order_lines(number):
+        world.connectwise.edit_order_line(line, salesOrder=[sales])
+    receive(world, number)
+
+
+def sold_act(world: World) -> None:
+    """Approved bills of products that are on approved invoices; links are off."""
+    world.policy(LINKS)
+    world.sign("organisation,state,event,status\n,fully_received,draft_bill,\n,reversed,hold,\n")
+    for number in (1, 2, 3):
+        sell(world, number)
+    sell(world, 4, 4)
+    world.cycle(family="invoices")
+
+
+def links_act(world: World) -> None:
+    """Six hours later: links are on; one was made by hand, one match is not certain, and more was sold and bought."""
+    world.later()
+    world.policy(f"{LINKS}on_billing_links = true\n")
+    for number in (5, 6):
+        sell(world, number)
+    world.cycle(family="invoices")
+    bill = next(each for each in world.bills() if each["InvoiceNumber"] == "PO1")
+    contact = world.books.contacts.find("name", "acme pty ltd")[0].contact_id
+    world.books.assign_expense(bill["InvoiceID"], bill["LineItems"][-1]["LineItemID"], contact)
+
+
 @dataclass(frozen=True)
 class Act:
     """What happens before the cycle that is disturbed; where it goes on, a cycle runs between the two parts."""
@@ -443,6 +534,8 @@ ACTS = {
     "allocations": Act(applied_act, allocations_act, "credit_notes"),
     "bills": Act(ordered_act, bills_act, "purchase_orders", World.ready_to_buy),
     "purchase_orders": Act(raised_act, orders_act, "purchase_orders", World.ready_to_buy),
+    "shared": Act(invoiced_act, shared_act, "purchase_orders", World.ready_to_buy),
+    "links": Act(sold_act, links_act, "purchase_orders", World.ready_to_buy),
 }
 
 
@@ -642,6 +735,7 @@ class Picture:
     known: frozenset[int]
     paid: dict[str, list[str]]
     orders: dict[int, tuple[str, str, str]]
+    links: list[tuple[str, str, str]]
 
     @classmethod
     def of(cls, world: World) -> Picture:
@@ -661,7 +755,11 @@ class Picture:
                 organisation.name: sorted(each.name for each in organisation.contacts)
                 for organisation in world.xero.organisations.values()
             },
-            {row["connectwise_id"]: numbers.get(row["xero_id"], "nothing") for row in world.rows(BINDINGS)},
+            {
+                row["connectwise_id"]: numbers.get(row["xero_id"], "nothing")
+                for row in world.rows(BINDINGS)
+                if row["family"] != "links"
+            },
             frozenset(row["connectwise_id"] for row in records if row["outcome"] in WAITING),
             frozenset(row["connectwise_id"] for row in records if row["family"] != "purchase_orders"),
             {
@@ -678,6 +776,15 @@ class Picture:
                 row["connectwise_id"]: (row["state"], row["received_value"], row["content"])
                 for row in world.rows(PURCHASE_ORDERS)
             },
+            sorted(
+                (
+                    numbers[each["SourceTransactionID"]],
+                    numbers.get(each.get("TargetTransactionID", ""), ""),
+                    each["Status"],
+                )
+                for organisation in world.xero.organisations.values()
+                for each in organisation.linked_transactions()
+            ),
         )
 
     def differences(self, other: Picture) -> list[str]:
@@ -695,7 +802,7 @@ class Picture:
                 for number in sorted(mine.keys() & theirs.keys())
                 if mine[number] != theirs[number]
             ]
-        for what in ("contacts", "bound", "waiting", "known", "paid", "orders"):
+        for what in ("contacts", "bound", "waiting", "known", "paid", "orders", "links"):
             if getattr(self, what) != getattr(other, what):
                 found.append(f"{what}: {getattr(other, what)} instead of {getattr(self, what)}")
         return found
@@ -703,7 +810,7 @@ class Picture:
 
 def _warm_up(folder: Path) -> None:
     """Play all acts once in this very process: whatever is imported or compiled once, every fork has already."""
-    for name in ("later", "edits", "credits", "payments", "allocations", "bills", "purchase_orders"):
+    for name in ("later", "edits", "credits", "payments", "allocations", "bills", "purchase_orders", "shared", "links"):
         act = ACTS[name]
         world = act.set_up(World(folder / name))
         act.begins(world)

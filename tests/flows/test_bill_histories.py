@@ -25,9 +25,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from blocks.audit import orders
-from blocks.audit.tables import BINDINGS, EXCEPTIONS, RECORDS, REQUEST_ROWS
+from blocks.audit.tables import BINDINGS, EXCEPTIONS, RECORDS, REQUEST_ROWS, SHARED_BILLS
 from deployments.sandbox.wire import Fault, Request
 from flows.family import Summary
+from mappings.billing import FREIGHT
 from mappings.outcomes import WAITING
 from tests.flows.history import DEAD, Killer, Path2, Raw, value_of
 from tests.flows.sweep import FAULTS
@@ -59,22 +60,32 @@ HERS = st.one_of(
     st.tuples(st.just("DueDate"), st.sampled_from(["2026-08-01", "2026-09-01"])),
 )
 MONEY = ("Price", "TaxType")
+SAID = ("edited_in_xero", "total_differs", "vendor_invoice_split")
+"""What may be said of a bill that holds what it should."""
 
 
 @dataclass
 class Stand:
-    """The bills in Xero, and how much of which line of its order each holds, by our own records of the lines."""
+    """The bills in Xero, which orders each is of, and its lines of goods by order and by our own key of the line."""
 
     bills: dict[str, Raw]
-    orders: dict[str, int]
-    held: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    orders: dict[str, frozenset[int]]
+    lines: dict[str, list[tuple[int, str, Raw]]] = field(default_factory=dict)
+
+    def held(self, xero_id: str, order: int) -> dict[str, Decimal]:
+        """How much of each line of an order is on a bill."""
+        found: dict[str, Decimal] = defaultdict(Decimal)
+        for one, key, line in self.lines.get(xero_id, ()):
+            if one == order:
+                found[key] += line["Quantity"]
+        return found
 
     def billed(self, order: int) -> dict[str, Decimal]:
         """How much of each line is on the live bills of an order."""
         found: dict[str, Decimal] = defaultdict(Decimal)
-        for xero_id, lines in self.held.items():
-            if self.orders.get(xero_id) == order and self.bills[xero_id]["Status"] not in DEAD:
-                for key, quantity in lines.items():
+        for xero_id in self.lines:
+            if self.bills[xero_id]["Status"] not in DEAD:
+                for key, quantity in self.held(xero_id, order).items():
                     found[key] += quantity
         return found
 
@@ -87,15 +98,11 @@ class Spares(Killer):
         return None if request.path.endswith("/connect/token") else super().before_call(request, number)
 
 
-def goods(bill: Raw) -> list[Raw]:
-    """The lines of a bill with goods: neither text nor freight."""
-    return [
-        line for line in bill["LineItems"] if line.get("Quantity") and not line["Description"].startswith("Freight")
-    ]
-
-
 class BillHistories(RuleBasedStateMachine):
     """What people and cycles do about a few purchase orders, one after the other."""
+
+    shared = False
+    """Whether one vendor's invoice is one bill, which goes with a table that bills by it, and with no other."""
 
     @initialize(table=st.sampled_from(sorted(TABLES)), bumps=st.booleans(), shrinks=st.booleans(), closes=st.booleans())
     def begin(self, table: str, bumps: bool, shrinks: bool, closes: bool) -> None:
@@ -104,6 +111,8 @@ class BillHistories(RuleBasedStateMachine):
         self.world = World(self.folder).ready_to_buy()
         self.table = table
         self.world.sign(TABLES[table])
+        if self.shared:
+            self.regroup("one_bill")
         self.world.connectwise.switches = replace(
             self.world.connectwise.switches,
             child_bumps_parent=bumps,
@@ -112,6 +121,7 @@ class BillHistories(RuleBasedStateMachine):
         )
         self.site = self.world.doors().site
         self.numbers: list[int] = []
+        self.names: dict[str, int] = {}
         self.hers: dict[str, dict[Path2, Any]] = {}
         self.keyed: dict[str, int] = {}
         self.accepted: set[int] = set()
@@ -167,17 +177,25 @@ class BillHistories(RuleBasedStateMachine):
         for xero_id, bill in bills.items():
             linked = self.site.record_of(bill.get("Url", ""))
             if xero_id in known:
-                order, ids = known[xero_id]
+                lead, ids = known[xero_id]
             elif linked is not None:
-                order, ids = linked[1] // 1000, {}
+                lead, ids = linked[1] // 1000, {}
             else:
                 continue
-            stand.orders[xero_id] = order
             keys = {line_id: key for key, line_id in ids.items()}
-            held: dict[str, Decimal] = defaultdict(Decimal)
-            for line in goods(bill):
-                held[keys.get(line["LineItemID"], "")] += line["Quantity"]
-            stand.held[xero_id] = held
+            of_bill: list[tuple[int, str, Raw]] = []
+            order = lead
+            for line in bill["LineItems"]:
+                text = line["Description"]
+                if text.startswith("Purchase order "):
+                    # Of a bill that is not bound yet its own headings tell which line is whose.
+                    order = self.names.get(text.removeprefix("Purchase order ").partition(",")[0], order)
+                other, _, key = keys.get(line["LineItemID"], "").rpartition("/")
+                if line.get("Quantity") and key != FREIGHT and not text.startswith("Freight"):
+                    one = order if not key else int(other) if other else lead
+                    of_bill.append((one, key, line))
+            stand.lines[xero_id] = of_bill
+            stand.orders[xero_id] = frozenset({lead, *(one for one, _, _ in of_bill)})
         return stand
 
     def of(self, order: int, stand: Stand) -> list[Raw]:
@@ -185,7 +203,7 @@ class BillHistories(RuleBasedStateMachine):
         return [
             bill
             for xero_id, bill in stand.bills.items()
-            if stand.orders.get(xero_id) == order and bill["Status"] not in DEAD
+            if order in stand.orders.get(xero_id, ()) and bill["Status"] not in DEAD
         ]
 
     def on_order(self, which: int, act: Callable[[int], object]) -> None:
@@ -233,7 +251,8 @@ class BillHistories(RuleBasedStateMachine):
             assert bill["Status"] == "DRAFT" and self.site.record_of(bill["Url"]), (
                 "a bill came, and is no draft of ours"
             )
-            self.not_beside_hers(now.orders[xero_id], now)
+            for order in now.orders[xero_id]:
+                self.not_beside_hers(order, now)
         links = [bill["Url"] for bill in now.bills.values() if bill["Status"] not in DEAD and "Url" in bill]
         assert len(links) == len(set(links)), "a receipt has two live bills"
         for order, lines in received.items():
@@ -282,8 +301,8 @@ class BillHistories(RuleBasedStateMachine):
         """Whether any bill of the order holds amounts that a person entered."""
         return any(
             each in self.keyed or any(name in MONEY for name, _ in self.hers.get(each, {}))
-            for each, one in stand.orders.items()
-            if one == order
+            for each, those in stand.orders.items()
+            if order in those
         )
 
     def received(self, order: int) -> dict[str, Decimal]:
@@ -309,8 +328,13 @@ class BillHistories(RuleBasedStateMachine):
         for row in self.world.rows(EXCEPTIONS):
             if row["resolved_at"] is None:
                 bill = row["family"] == "bills"
-                found[row["connectwise_id"] // 1000 if bill else row["connectwise_id"]].append(row)
+                for order in self.beside(row["connectwise_id"]) if bill else {row["connectwise_id"]}:
+                    found[order].append(row)
         return found
+
+    def beside(self, key: int) -> set[int]:
+        """The orders that may be on a bill."""
+        return {key // 1000, *(row["order_id"] for row in self.world.rows(SHARED_BILLS) if row["bill_key"] == key)}
 
     def agrees(self, order: int, stand: Stand, told: list[Raw]) -> None:
         """An order whose bills come to what was received of it; or a difference with a name that fits."""
@@ -321,21 +345,23 @@ class BillHistories(RuleBasedStateMachine):
             assert fits, f"{order} is no case of {one['reason']}: {one['message']}"
         if order in self.accepted or self.by_hand(order, stand):
             return
-        held = {row["connectwise_id"] // 1000 for row in self.waiting() if row["family"] == "bills"}
-        hard = order in held or any(one["reason"] not in ("edited_in_xero", "total_differs") for one in told)
+        waits = [row["connectwise_id"] for row in self.waiting() if row["family"] == "bills"]
+        held = {one for key in waits for one in self.beside(key)}
+        hard = order in held or any(one["reason"] not in SAID for one in told)
         received = self.received(order)
         billed = stand.billed(order)
         over = {key: quantity for key, quantity in billed.items() if quantity > received.get(key, ZERO)}
         assert hard or not over, f"{order}: more is billed than received, unsaid: {over}"
-        net = sum((line["LineAmount"] for bill in bills for line in goods(bill)), ZERO)
+        there = [line for bill in bills for line in stand.lines[bill["InvoiceID"]]]
+        net = sum((line["LineAmount"] for one, _, line in there if one == order), ZERO)
         worth = sum((received[key] * line["unitCost"] for key, line in lines.items()), ZERO)
         if hard:
             return
         if self.fires(order):
             said = f"{order}: {worth} received, {net} billed, unsaid; {lines}"
             assert abs(net - worth) <= Decimal("0.01") * max(len(lines), 1), said
-        freight = [bill for bill in bills if any(line["Description"] == "Freight" for line in bill["LineItems"])]
-        assert len(freight) <= 1, "freight is billed twice"
+        freight = [line for bill in bills for line in bill["LineItems"] if line["Description"] == "Freight"]
+        assert len(freight) <= 1 or self.shared, "freight is billed twice"
 
     def waiting(self) -> list[Raw]:
         """Records that wait."""
@@ -360,16 +386,21 @@ class BillHistories(RuleBasedStateMachine):
         return self.table != "whole" or done or not more
 
     def fits(self, order: int, told: Raw, stand: Stand) -> bool:
-        """Whether an exception says what is the case."""
-        own = [stand.bills[xero_id] for xero_id, one in stand.orders.items() if one == order]
+        """Whether an exception says what is the case; of orders that share bills, of any of them."""
+        return any(self.is_case(one, told, stand) for one in (self.numbers if self.shared else [order]))
+
+    def is_case(self, order: int, told: Raw, stand: Stand) -> bool:
+        """Whether an exception says what is the case with an order."""
+        if order in self.gone:
+            return self.shared and told["reason"] == "lines_incomplete"
+        own = [stand.bills[xero_id] for xero_id, those in stand.orders.items() if order in those]
         received = self.received(order)
         billed: dict[str, Decimal] = defaultdict(Decimal)
-        for xero_id, one in stand.orders.items():
-            if one == order:
-                for key, quantity in stand.held[xero_id].items():
-                    billed[key] += quantity
+        for xero_id in stand.lines:
+            for key, quantity in stand.held(xero_id, order).items():
+                billed[key] += quantity
         less = any(quantity > received.get(key, ZERO) for key, quantity in billed.items())
-        hers = [xero_id for xero_id, one in stand.orders.items() if one == order and xero_id in self.hers]
+        hers = [xero_id for xero_id, those in stand.orders.items() if order in those and xero_id in self.hers]
         hand = [bill for xero_id, bill in stand.bills.items() if self.keyed.get(xero_id) == order]
         approved = [bill for bill in own if bill["Status"] not in (*DRAFTS, *DEAD)]
         dead = [bill for bill in own if bill["Status"] in DEAD]
@@ -383,6 +414,7 @@ class BillHistories(RuleBasedStateMachine):
             "total_differs": bool(hers),
             "lines_incomplete": order in self.lines_gone,
             "invoiced_not_received": not any(received.values()),
+            "vendor_invoice_split": self.shared,
         }
         return cases.get(told["reason"], False)
 
@@ -395,6 +427,7 @@ class BillHistories(RuleBasedStateMachine):
             lines = (("SWITCH", str(count), str(cost)), ("CABLE", "4", "2.50"))
             fields = {"freightCost": Decimal(15)} if freight else {}
             self.numbers.append(self.world.add_order(f"PO{number}", *lines, id=number, **fields))
+            self.names[f"PO{number}"] = number
 
     @rule(which=WHICH, line=WHICH, count=COUNTS, slip=SLIPS, cycle=st.booleans())
     def receive(self, which: int, line: int, count: int, slip: str, cycle: bool) -> None:
@@ -517,11 +550,21 @@ class BillHistories(RuleBasedStateMachine):
         if cycle:
             self.cycle()
 
+    @rule(to=st.sampled_from(["one_bill", "bill_per_po"]), cycle=st.booleans())
+    def regroup(self, to: str, cycle: bool = False) -> None:
+        """Another grouping: what is there stays as it is."""
+        if self.shared:
+            self.world.policy(f'[families]\npurchase_orders = "on"\n[purchases]\nvendor_invoice_grouping = "{to}"')
+            if cycle:
+                self.cycle()
+
     @rule(which=WHICH)
     def renumber(self, which: int) -> None:
         def change(order: int) -> None:
             number = self.header(order)["poNumber"]
-            self.world.connectwise.edit_purchase_order(order, poNumber=f"{number}7" if len(number) < 6 else number)
+            now = f"{number}7" if len(number) < 6 else number
+            self.world.connectwise.edit_purchase_order(order, poNumber=now)
+            self.names[now] = order
 
         self.on_order(which, change)
 
@@ -597,7 +640,7 @@ class BillHistories(RuleBasedStateMachine):
 
         def enter(order: int) -> None:
             stand = self.stand()
-            if any(one == order for one in stand.orders.values()) or order in self.keyed.values():
+            if any(order in those for those in stand.orders.values()) or order in self.keyed.values():
                 return
             if whole:
                 self.all_come(order, "")
@@ -637,6 +680,7 @@ class BillHistories(RuleBasedStateMachine):
         self.cycle(references=[f"id:{order}"], **form)
         if how == "theirs":
             self.accepted.add(order)
+            self.accepted |= {one for those in self.stand().orders.values() if order in those for one in those}
 
     # Cycles
 
@@ -705,3 +749,31 @@ def test_a_few_histories_of_bills_end_in_agreement_or_in_words() -> None:
 def test_long_many_histories_of_bills_end_in_agreement_or_in_words() -> None:
     """New ones in every run; what reproduces a failure is printed with it."""
     run_state_machine_as_test(BillHistories, settings=settings(PLAIN, max_examples=300, stateful_step_count=50))
+
+
+class SharedBillHistories(BillHistories):
+    """The same where the orders of one vendor's invoice share a bill, as long as policy says so."""
+
+    shared = True
+
+    @initialize(bumps=st.booleans(), shrinks=st.booleans(), closes=st.booleans(), invoice=st.booleans())
+    def begin(self, bumps: bool, shrinks: bool, closes: bool, invoice: bool) -> None:
+        """Two orders of one vendor's invoice: something of the first has come, or of both."""
+        super().begin("invoiced", bumps, shrinks, closes)
+        self.receive(1, 0, 3, "S1", False)
+        for order in self.numbers if invoice else ():
+            self.world.connectwise.enter_vendor_invoice(order, "INV-1")
+        self.cycle()
+
+
+def test_a_few_histories_of_shared_bills_end_in_agreement_or_in_words() -> None:
+    """The same ones in every run."""
+    run_state_machine_as_test(
+        SharedBillHistories, settings=settings(PLAIN, derandomize=True, max_examples=20, stateful_step_count=25)
+    )
+
+
+@pytest.mark.sweep
+def test_long_many_histories_of_shared_bills_end_in_agreement_or_in_words() -> None:
+    """New ones in every run; what reproduces a failure is printed with it."""
+    run_state_machine_as_test(SharedBillHistories, settings=settings(PLAIN, max_examples=300, stateful_step_count=50))

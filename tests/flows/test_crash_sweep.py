@@ -17,13 +17,21 @@ from deployments.sandbox.xero import XeroSwitches
 from tests.flows.sweep import FAULTS, Case, Schema, Theatre
 
 ACTS = {
-    "first": 50, "later": 50, "edits": 25, "credits": 25, "payments": 50, "allocations": 50, "bills": 50,
+    "first": 50,
+    "later": 50,
+    "edits": 25,
+    "credits": 25,
+    "payments": 50,
+    "allocations": 50,
+    "bills": 50,
     "purchase_orders": 50,
-}  # fmt: skip
+    "shared": 25,
+    "links": 25,
+}
 """How many kills there are to be at least."""
 ONLY_HERE = (
     "POST Invoices", "PUT CreditNotes", "POST CreditNotes", "PUT Payments", "POST one of Payments", "PUT Allocations",
-    "DELETE one of Allocations", "PUT PurchaseOrders", "POST PurchaseOrders",
+    "DELETE one of Allocations", "PUT PurchaseOrders", "POST PurchaseOrders", "PUT LinkedTransactions",
 )  # fmt: skip
 """Writes that not every act has: these get every bad answer, whichever act they are in."""
 DISTINCT = {
@@ -37,6 +45,8 @@ DISTINCT = {
     "DELETE one of Allocations": tuple(FAULTS),
     "PUT PurchaseOrders": tuple(FAULTS),
     "POST PurchaseOrders": tuple(FAULTS),
+    "PUT LinkedTransactions": tuple(FAULTS),
+    "GET LinkedTransactions": ("answer lost", "503", "cut short", "429 for the day", "token expired"),
     "PUT Contacts": ("answer lost", "500 after the work", "503", "web page", "429 for the day"),
     "GET Invoices": ("answer lost", "503", "cut short", "429 for the day", "token expired"),
     "GET CreditNotes": ("answer lost", "503", "cut short", "429 for the day", "token expired"),
@@ -113,9 +123,12 @@ def test_killed_at_every_call_and_commit_of_a_cycle(theatre: Theatre) -> None:
 def played_before(theatre: Theatre) -> int:
     """The last event that the other acts have as well: edits begin with a look at what is to be edited."""
     looks = {
-        "edits": "before GET Invoices", "credits": "before GET CreditNotes", "bills": "before GET lineitems",
+        "edits": "before GET Invoices",
+        "credits": "before GET CreditNotes",
+        "bills": "before GET lineitems",
         "purchase_orders": "before GET lineitems",
-    }  # fmt: skip
+        "links": "before GET columns",
+    }
     return theatre.events.index(looks[theatre.act]) if theatre.act in looks else 0
 
 
@@ -159,6 +172,26 @@ def test_a_receipt_is_billed_once_though_xero_has_forgotten_every_key(theatre: T
         bad_answer(number, what, fault, switches=forgetful)
         for number, what in enumerate(theatre.calls, 1)
         if what in ("PUT Invoices", "POST Invoices")
+        for fault in UNCLEAR
+    ]
+    assert len(cases) > 20
+    assert theatre.play(cases) == []
+
+
+@pytest.mark.parametrize("theatre", ["links"], indirect=True)
+def test_a_line_is_linked_once_though_xero_has_forgotten_every_key(theatre: Theatre) -> None:
+    """Xero links a line any number of times: only a look at the bill's links tells what arrived."""
+    forgetful = XeroSwitches(forget_keys=True)
+    cases = [
+        kill(number, what, minutes, switches=forgetful)
+        for number, what in enumerate(theatre.events, 1)
+        if what in ("after PUT LinkedTransactions", "before PUT LinkedTransactions")
+        for minutes in MINUTES
+    ]
+    cases += [
+        bad_answer(number, what, fault, switches=forgetful)
+        for number, what in enumerate(theatre.calls, 1)
+        if what == "PUT LinkedTransactions"
         for fault in UNCLEAR
     ]
     assert len(cases) > 20
