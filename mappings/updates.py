@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from shlex import quote
@@ -52,7 +52,8 @@ class Update:
     @property
     def is_step(self) -> bool:
         """Whether it only raises the status of a purchase order, and changes nothing on it."""
-        return not self.deletes and all(change.name == "Status" for change in self.merged.changes)
+        names = {change.name for change in self.merged.changes}
+        return not self.deletes and names == {"Status"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,8 @@ def decide_update(
     if theirs is None:
         return removed(document, last, None)
     update = Update(document, bound, last, theirs, take)
-    if take == "theirs":
-        return Settled(document, theirs, update.merged.line_ids, theirs.total)
+    if take == "theirs" and not (update.is_step and not update.merged.clashes):
+        return Settled(_with_status_of(document, last), theirs, update.merged.line_ids, theirs.total)
     if not theirs.live and update.deletes:
         # Done: by our write, of which no answer came, or by a person who was quicker.
         return Settled(document, theirs, {}, theirs.total, in_doubt)
@@ -99,6 +100,13 @@ def decide_update(
         total = expected_total(update, theirs)
         return Settled(document, theirs, update.merged.line_ids, total, in_doubt and changed_since(document, bound))
     return _obstacle(update, decisions, lock_date) or update
+
+
+def _with_status_of(document: Document, last: LastWrite) -> Document:
+    """What is noted where Xero is left as it is: a status that was not raised there is still to be."""
+    if document.kind is not PURCHASE_ORDER or document.status == "DELETED" or last.document is None:
+        return document
+    return replace(document, status=last.document.status)
 
 
 def changed_since(document: Document, bound: Bound) -> bool:

@@ -433,7 +433,9 @@ def test_a_new_number_is_written_when_it_is_free_and_held_when_it_is_taken(world
     burnt = world.books.purchase_orders("PO9")[0]
     world.books.delete_purchase_order(burnt["PurchaseOrderID"])
     world.connectwise.edit_purchase_order(order, poNumber="PO9")
-    said(world.later())
+    with world.later().watching() as seen:
+        said(world)
+    assert "POST /PurchaseOrders" not in seen.xero
     assert "number_conflict" in {row["reason"] for row in world.exceptions()}
     assert [number for number, _, _ in placed(world)] == ["PO8"]
 
@@ -520,6 +522,54 @@ def test_an_order_is_not_billed_while_a_bill_of_it_waits_or_was_removed(direct: 
     said(world.later(), recreate=True, sweep=True)
     said(world.later(), recreate=True, references=["PO7"])
     assert placed(world) == [("PO7", "BILLED", 1000)]
+
+
+def test_an_order_is_not_billed_while_a_difference_on_a_bill_of_it_is_open(direct: World) -> None:
+    """Everything is on live bills, but one of them is not what ConnectWise says."""
+    world = direct
+    order = world.add_order("PO7")
+    said(world)
+    line = world.order_lines(order)[0]
+    world.connectwise.receive_part(line, 3, slip="S1")
+    said(world.later())
+    world.books.approve(world.bills()[0]["InvoiceID"])
+    world.connectwise.edit_order_line(line, unitCost=Decimal(90))
+    receive(world, order, "S2")
+    said(world.later())
+    assert told(world) == {"PO7": "authorised_in_xero"}
+    assert [status for _, status, _ in placed(world)] == ["DRAFT"]
+    said(world.later(), take="theirs", references=["PO7"])
+    assert [status for _, status, _ in placed(world)] == ["BILLED"]
+
+
+def test_an_order_whose_own_change_waits_for_a_person_is_not_billed_over_it(direct: World) -> None:
+    world = direct
+    order = world.add_order("PO7")
+    said(world)
+    made = the_order(world)
+    lines = [dict(each) | {"UnitAmount": 110, "LineAmount": 1100} for each in made["LineItems"]]
+    for line in lines:
+        line.pop("TaxAmount")
+    world.books.edit_purchase_order(made["PurchaseOrderID"], LineItems=lines)
+    world.connectwise.edit_order_line(world.order_lines(order)[0], unitCost=Decimal(90))
+    receive(world, order)
+    assert said(world.later()) == {"read": 2, "held": 1, "posted": 1}
+    assert (placed(world), told(world)) == ([("PO7", "DRAFT", 1100)], {"PO7": "edited_in_xero"})
+    said(world.later(), take="ours", references=["PO7"])
+    assert (placed(world), told(world)) == ([("PO7", "BILLED", 900)], {})
+
+
+def test_a_change_that_xero_refused_is_not_forgotten_over_its_last_bill(direct: World) -> None:
+    world = direct
+    order = world.add_order("PO7")
+    said(world)
+    world.connectwise.edit_order_line(world.order_lines(order)[0], unitCost=Decimal(90))
+    receive(world, order)
+    world.xero_fails("POST", "/PurchaseOrders", answers(400, b'{"Message": "no"}'))
+    assert said(world.later()) == {"read": 2, "rejected": 1, "posted": 1}
+    assert placed(world) == [("PO7", "DRAFT", 1000)]
+    said(world.later(days=2))
+    assert (placed(world), told(world)) == ([("PO7", "BILLED", 900)], {})
 
 
 def test_a_held_order_never_stops_its_bills(direct: World) -> None:
