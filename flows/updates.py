@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import timedelta
+from shlex import quote
 from typing import Any
 
 from blocks.audit import requests, runs
@@ -249,6 +250,6 @@ def _braked(cycle: Cycle, entry: Entry, each: Update) -> Result:
         value,
         f"{document.reference} changed in ConnectWise after it was posted: {in_words(each)}. {why}.",
         f"Look at `tieout plan {family}`; then release it with `tieout sync {family} --reference "
-        f"{document.reference} --allow-many`, or all of them with `tieout sync {family} --allow-many`.",
+        f"{quote(document.reference)} --allow-many`, or all of them with `tieout sync {family} --allow-many`.",
     )
     return cycle.hold(entry, hold, document)
