@@ -55,7 +55,10 @@ FamiliesArgument = Annotated[
     list[str] | None, typer.Argument(help="invoices, credit_notes, payments, purchase_orders. None: all that are on.")
 ]
 KNOWN = ("invoices", "credit_notes", "payments", "purchase_orders")
-REPORTS = ("unmapped-vendors", "received-without-bill", "invoiced-not-received", "paid-not-received", "parallel-run")
+REPORTS = (
+    "unmapped-vendors", "received-without-bill", "invoiced-not-received", "paid-not-received", "purchase-match",
+    "parallel-run", "margin",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -426,14 +429,27 @@ def sign(
 
 @lifecycle.command()
 def verify(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Whether the table makes sense and both have signed it as it stands: 0, else 3 unsigned, 2 senseless."""
-    decided = decision_of(read(config))
+    """Whether the table makes sense and both have signed it as it stands: 0, else 3 unsigned, 2 senseless.
+
+    Also which of the orders known so far it would do something else with than before.
+    """
+    settings = read(config)
+    decided = decision_of(settings)
+    from blocks.audit.database import AuditUnusable
+    from deployments.lifecycle import compared
+
+    unknown = ""
+    try:
+        decided = compared(decided, open_configured_audit(settings, create=False))
+    except (AuditUnusable, NotConfigured) as error:
+        # Before the first set-up there is no audit, and nothing that a table could touch.
+        unknown = f"Which orders it touches is not known: {error}"
     if json:
         from deployments.printing import print_json
 
         print_json(decided.as_json())
     else:
-        print(*decided.verdict(), sep="\n")
+        print(*decided.verdict(), *([unknown] if unknown else decided.touches()), sep="\n")
     raise typer.Exit(decided.exit_code)
 
 
@@ -517,7 +533,7 @@ def report(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """A report on purchase orders and their bills. Writes nothing anywhere."""
+    """A report on purchase orders and their bills. Writes nothing but into the audit."""
     settings = read(config)
     quiet_prefect()
     from deployments import printing, reports

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from blocks.audit import orders
+from blocks.audit.database import Audit
 from blocks.failures import NotConfigured
 from mappings import vendor_invoices
 from mappings.csv_tables import TablesUnusable, fold_cell
@@ -27,6 +29,7 @@ from mappings.lifecycle import (
     signed_text,
     unsigned,
 )
+from mappings.lifecycle_change import Change, changes
 from mappings.policy import FILE as POLICY_FILE
 from mappings.policy import read_policy
 
@@ -46,12 +49,15 @@ ONE_BILL = (
 class Decision:
     """The table as it stands in its folder, who has signed it, and why it must not be signed.
 
+    `changes` are what it does otherwise than before with the `known` orders; None: those were not looked at.
     `grouped` are the organisations ('': all that policy does not name) in which one vendor's invoice is one bill.
     """
 
     lifecycle: Lifecycle
     signatures: tuple[Signature, ...]
     objections: tuple[str, ...]
+    changes: tuple[Change, ...] | None = None
+    known: int = 0
     grouped: tuple[str, ...] = ()
 
     @property
@@ -95,6 +101,17 @@ class Decision:
         names = " and ".join(f"{one.role.words} {one.name} on {one.date}" for one in self.signatures)
         return [f"{LIFECYCLE.file} is signed by {names}, SHA-256 {self.lifecycle.digest}."]
 
+    def touches(self) -> list[str]:
+        """Which of the orders that are known this table does something else with, and what."""
+        if not self.changes:
+            return [f"None of the {self.known} orders known so far is touched by this table."] if self.known else []
+        touched = {reference for change in self.changes for reference in change.references}
+        head = (
+            f"{len(touched)} of the {self.known} orders known so far are touched by this table; what is billed stays "
+            "billed, once:"
+        )
+        return [head, *map(str, self.changes)]
+
     def as_json(self) -> dict[str, Any]:
         """The same for other programs."""
         return {
@@ -122,7 +139,18 @@ class Decision:
             ],
             "objections": list(self.objections),
             "unsigned": self.unsigned,
-        }
+        } | ({"touches": list(map(_touched, self.changes))} if self.changes is not None else {})
+
+
+def _touched(change: Change) -> dict[str, Any]:
+    return {
+        "state": change.state,
+        "references": list(change.references),
+        **{
+            name: {"events": list(events), "status": status}
+            for name, (events, status) in (("before", change.before), ("after", change.after))
+        },
+    }
 
 
 def begin(folder: Path, preset: str) -> Path:
@@ -160,7 +188,13 @@ def decision(folder: Path, organisations: Iterable[str]) -> Decision:
     ]
     against = (*strange, *objections(lifecycle), *vendor_invoices.objections(lifecycle, policy))
     grouped = [name for name in ("", *known.values()) if vendor_invoices.grouped(policy, name)]
-    return Decision(lifecycle, signatures, against, tuple(grouped))
+    return Decision(lifecycle, signatures, against, grouped=tuple(grouped))
+
+
+def compared(found: Decision, audit: Audit) -> Decision:
+    """The same with what it does otherwise than before, for each order that a cycle has dealt with."""
+    known = orders.as_left(audit)
+    return replace(found, changes=tuple(changes(found.lifecycle, known)), known=len(known))
 
 
 def sign(folder: Path, organisations: Iterable[str], name: str, role: str, on: date) -> Decision:
@@ -184,7 +218,7 @@ def sign(folder: Path, organisations: Iterable[str], name: str, role: str, on: d
                 f"{signature.role.words}."
             )
     _replace(folder / SIGNED_FILE, signed_text((*others, signature)))
-    return Decision(found.lifecycle, (*others, signature), (), found.grouped)
+    return Decision(found.lifecycle, (*others, signature), (), grouped=found.grouped)
 
 
 def _content(path: Path) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments.statements import cell
-from mappings.reports import MONEY, Report
+from mappings.reports import NUMBERS, TOTALS, Report, Row
 
 
 def report(console: Console, given: Report) -> None:
@@ -19,23 +20,30 @@ def report(console: Console, given: Report) -> None:
     if not given.rows:
         console.print(f"{given.name}: nothing to show.")
         return
-    table = Table(box=None, pad_edge=False)
-    for name in given.columns:
-        table.add_column(name, justify="right" if name in MONEY else "left", overflow="fold")
-    for row in given.rows:
-        table.add_row(*(escape("" if row[name] is None else str(row[name])) for name in given.columns))
-    console.print(table)
+    console.print(_table(given.columns, given.rows))
+    if given.totals:
+        console.print("\nBy customer and order (without an order: all of the customer's)")
+        console.print(_table(TOTALS[given.name], given.totals))
     for note in given.notes:
         console.print(f"\n{note}", markup=False, soft_wrap=True, style="green")
 
 
+def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape("" if row[name] is None else str(row[name])) for name in columns))
+    return table
+
+
 def as_json(given: Report) -> dict[str, Any]:
-    """`report --json`; money as strings (contract, section 5)."""
+    """`report --json`; money as strings (contract, section 5). Totals and notes where a report has totals."""
     return {
         "report": given.name,
         "columns": list(given.columns),
         "rows": [{name: row[name] for name in given.columns} for row in given.rows],
-    }
+    } | ({"totals": [dict(row) for row in given.totals], "notes": list(given.notes)} if given.name in TOTALS else {})
 
 
 def write_csv(path: Path, given: Report) -> None:

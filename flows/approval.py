@@ -22,6 +22,7 @@ from blocks.audit import runs
 from blocks.failures import CannotGoOn, NotConfigured
 from flows.planning import Approved, Write, digest_of, key_of, plan_of, write_of, writes_in
 from mappings.allocations import Allocate, Unallocate
+from mappings.linked_transactions import Link
 from mappings.money import ZERO, plain
 from mappings.payments import Pay, Unpay
 from mappings.plans import Create, plan_id
@@ -103,7 +104,7 @@ def is_first(cycle: Cycle) -> bool:
 def _described(family: str, writes: Sequence[Write]) -> str:
     kinds = {
         "new": Create, "edited": Update, "deleted": Remove, "to pay": Pay, "payments to take back": Unpay,
-        "to allocate": Allocate, "allocations to take off": Unallocate,
+        "to allocate": Allocate, "allocations to take off": Unallocate, "to link": Link,
     }  # fmt: skip
     counts = [
         f"{count} {name}" for name, kind in kinds.items() if (count := sum(type(each) is kind for each in writes))

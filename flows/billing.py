@@ -1,7 +1,8 @@
 """One cycle of purchase orders: what was received becomes bills by the signed lifecycle. The order never changes:
 
-signed? -> settle earlier -> window -> changed and open orders -> their lines -> bills beside Xero -> what each bill
-should hold -> map, plan, write (as every document) -> orders noted -> watermark
+signed? -> settle earlier -> window -> changed and open orders -> their lines -> bills beside Xero -> the orders' own
+documents (ordering.py) -> what each bill should hold -> map, plan, write (as every document) -> orders that are billed
+-> orders noted -> watermark
 
 A receipt need not bump its order in ConnectWise (connectwise.md, 11.4). So a cycle reads what changed and what is open,
 asks by id for what was open and is listed no more, and reads the lines of all of them; a bill is looked at only where
@@ -11,11 +12,12 @@ something differs from what was dealt with last.
 from __future__ import annotations
 
 import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import simplejson
@@ -41,6 +43,8 @@ from flows.cycle import (
     move_watermark,
     update_pending,
 )
+from flows.linking import Linking
+from flows.ordering import Orders
 from flows.updates import take_for
 from mappings import bills as bill_mapping
 from mappings import vendor_invoices
@@ -62,7 +66,8 @@ from mappings.billing import (
 from mappings.connectwise import PurchaseOrder, SourceBill, read_json
 from mappings.kinds import BILL
 from mappings.lifecycle import Event, State, objections, receipt_state, states_of, unsigned
-from mappings.links import BILLS_PER_ORDER, bill_key, nth_of, order_of
+from mappings.lifecycle_change import Answered
+from mappings.links import BILLS_PER_ORDER, bill_key, nth_of, order_of, record_shown
 from mappings.money import plain, to_cents
 from mappings.outcomes import MISSING, SAID_OF_POSTED, WAITING, Hold, Outcome, Reason
 from mappings.received import net_of
@@ -176,16 +181,9 @@ class Billing:
         self.calls = calls
         self.selection = selection
         self.audit = cycle.doors.audit
-        self.bills = replace(
-            cycle,
-            family=BILL.family,
-            counts=Counter(),
-            dealt_with=set(),
-            settled={},
-            entries={},
-            gathered=[],
-            pending=[],
-        )
+        self.bills = cycle.beside(BILL.family)
+        self.orders = Orders(cycle, calls, selection.forced)
+        self.linking = Linking(cycle, calls, selection)
         self.lifecycle = cycle.tables.lifecycle
         self.seen: set[int] = set()
         self.locations: set[int] = set()
@@ -210,7 +208,7 @@ class Billing:
         try:
             self._run()
         finally:
-            self.cycle.counts += self.bills.counts
+            self.cycle.counts += self.bills.counts + self.orders.cycle.counts + self.linking.cycle.counts
 
     def _run(self) -> None:
         cycle, selection = self.cycle, self.selection
@@ -243,15 +241,19 @@ class Billing:
             self._look_at_what_was_put_by(number)
             self._look_at_the_unlisted()
             if selection.sweep:
-                sweeping.sweep_bills(self.bills, self._whole)
+                self.orders.sweep(partial(self._documents_whole, order_of=int))
+                sweeping.sweep_documents(self.bills, self._whole)
             self._take_up_waiting()
             self._take_up_differing()
             self._tell_hidden()
+        update_pending(self.orders.cycle, self.calls)
         create_rest(self.bills, self.calls)
         update_pending(self.bills, self.calls)
+        self.orders.finish()
+        self.linking.run()
         fail_where_unreachable(cycle)
-        check_counts(self.bills)
-        check_counts(cycle)
+        for counted in (self.bills, self.orders.cycle, self.linking.cycle, cycle):
+            check_counts(counted)
         if cycle.writing:
             orders.keep(self.audit, self.noted.values(), cycle.now(), cycle.lease)
             if not selection.special:
@@ -262,14 +264,14 @@ class Billing:
     def _settle_earlier(self) -> None:
         """What an interrupted cycle left open comes first: nothing new is written for an order in doubt."""
         settle_contacts(self.cycle)
-        bills = self.bills
-        if not requests.unsettled_ids(self.audit, bills.family):
-            return
-        self.cycle.say("settling what an interrupted cycle left open")
-        results = posting.settle_earlier(bills)
-        bills.counts["read"] += len(results)
-        bills.count(results)
-        bills.settled = {result.connectwise_id: result.outcome for result in results}
+        for documents in (self.orders.cycle, self.bills):
+            if not requests.unsettled_ids(self.audit, documents.family):
+                continue
+            self.cycle.say("settling what an interrupted cycle left open")
+            results = posting.settle_earlier(documents)
+            documents.counts["read"] += len(results)
+            documents.count(results)
+            documents.settled = {result.connectwise_id: result.outcome for result in results}
 
     # ConnectWise
 
@@ -282,8 +284,7 @@ class Billing:
         found: dict[int, dict[str, Any]] = {}
         accepted: list[Standing] = []
         if selection.ids:
-            asked = list(dict.fromkeys(map(order_of, selection.ids)))
-            found.update({record["id"]: record for record in client.purchase_orders_by_id(asked)})
+            found.update({record["id"]: record for record in client.purchase_orders_by_id(selection.ids)})
         for reference in selection.references:
             text = reference.strip()
             if text.lower().startswith("id:") and text[3:].strip().isdigit():
@@ -382,8 +383,13 @@ class Billing:
         """
         cycle, ids = self.cycle, list(self.hidden)
         standings = runs.standings(self.audit, cycle.family, ids)
-        posted = orders.bills(self.audit, ids)
-        there, closed = self._in_xero([one for group in posted.values() for one in group])
+        bills = orders.bills(self.audit, ids)
+        there, closed = self._in_xero([one for group in bills.values() for one in group])
+        posted = {number: [one.bound for one in group] for number, group in bills.items()}
+        placed = self.orders.placed(ids)
+        for number, one in placed.items():
+            posted.setdefault(number, []).append(one.bound)
+        there |= self.orders.in_xero(placed.values(), closed)
         new = [n for n in posted if n not in standings or standings[n].reason not in MISSING]
         known = orders.count(self.audit)
         many = too_many(len(new), known)
@@ -392,8 +398,8 @@ class Billing:
         for number, (order, gone) in self.hidden.items():
             bound, standing = posted.get(number, []), standings.get(number)
             entry = Entry(number, order.reference, {}, seen=order.seen)
-            dead = [one for one in bound if one.bound.xero_id in there and not there[one.bound.xero_id].live]
-            if (many and number in new) or any(one.bound.organisation in closed for one in bound):
+            dead = [one for one in bound if one.xero_id in there and not there[one.xero_id].live]
+            if (many and number in new) or any(one.organisation in closed for one in bound):
                 continue
             if len(dead) == len(bound):
                 # Nothing of it is in Xero (any more), so nobody has to do anything.
@@ -405,7 +411,10 @@ class Billing:
             else:
                 certain = gone and order.location_id in self.locations
                 reason = Reason.SOURCE_DELETED if certain else Reason.SOURCE_HIDDEN
-                message = f"ConnectWise does not show the purchase order {order.reference} any more; its bills stay."
+                message = (
+                    f"ConnectWise does not show the purchase order {order.reference} any more; what is in Xero for it "
+                    "stays."
+                )
                 results.append(cycle.hold(entry, Hold(reason, order.reference, message)))
                 continue
             self.noted[number] = replace(order, is_open=False, also_covers=self._also_covers(number))
@@ -430,7 +439,7 @@ class Billing:
             number
             for number, found in orders.bill_standings(self.audit, ids).items()
             if any(_waits(standing) or standing.reason in SAID_OF_POSTED for standing in found.values())
-        }
+        } | self.orders.unfinished(ids)
         ours = [each for each in understood if each.order.id in known or not _too_early(each.order, cycle)]
         for each in ours:
             header = each.order
@@ -483,6 +492,10 @@ class Billing:
 
         What cannot be read of them is recorded.
         """
+        return self._documents_whole(keys, order_of)
+
+    def _documents_whole(self, keys: Sequence[int], order_of: Callable[[int], int]) -> list[Entry]:
+        """The same of documents that are told by such keys."""
         shown = self.cycle.doors.connectwise.purchase_orders_by_id(sorted(set(map(order_of, keys))))
         headers = [found for raw in shown if isinstance(found := header_of(raw), Header)]
         whole = {each.id: each for each in self._with_lines(headers)}
@@ -496,7 +509,7 @@ class Billing:
     def _take_up_waiting(self) -> None:
         """Every order of which something waits, from its stored copy; what has none is read again."""
         cycle = self.cycle
-        for family in (cycle.family, BILL.family):
+        for family in (cycle.family, self.orders.cycle.family, BILL.family):
             after = -(2**40)
             while page := runs.waiting(self.audit, family, cycle.run_id, after, WAITING_PAGE):
                 after = page[-1].connectwise_id
@@ -520,29 +533,50 @@ class Billing:
                 self._carry(list(whole.values()), True, 0)
 
     def _take_up_differing(self) -> None:
-        """Posted bills of which something was said: people may have corrected them since."""
-        bills = self.bills
-        standings = [
-            each
-            for each in runs.differing(self.audit, bills.family, bills.run_id)
-            if each.connectwise_id not in bills.dealt_with and order_of(each.connectwise_id) not in self.seen
-        ]
-        entries = [Entry.known(each) for each in standings]
-        bills.counts["read"] += len(entries)
-        bills.record(posting.compare_again(bills, entries))
+        """Posted documents of which something was said: people may have corrected them since."""
+        for documents in (self.orders.cycle, self.bills):
+            standings = [
+                each
+                for each in runs.differing(self.audit, documents.family, documents.run_id)
+                if each.connectwise_id not in documents.dealt_with
+                and record_shown(documents.family, each.connectwise_id) not in self.seen
+            ]
+            entries = [Entry.known(each) for each in standings]
+            documents.counts["read"] += len(entries)
+            documents.record(posting.compare_again(documents, entries))
 
     # Bills
 
     def _carry(self, ordered: Sequence[Ordered], forced: bool, many: int) -> None:
         """Decide on the bills of these orders beside what stands in Xero, and write what is missing or changed."""
+        self.linking.see(ordered)
         todo = self._changed(ordered, forced)
         if not todo:
             return
         together = self._beside_xero(self._together(todo, ordered))
-        entries = self._entries(together)
+        entries = self._entries(together, self._place(together, many))
         self.bills.counts["read"] += len(entries)
         few = len(entries) <= ONE_BY_ONE and not many
         carry(self.bills, self.calls, entries, together.of_bills, few, many >= CALLS_PER_TASK_AFTER)
+
+    def _place(self, together: Together, many: int) -> set[int]:
+        """The orders' own documents, before their bills; gives the orders of which these say something already."""
+        of_bills: dict[int, list[Standing]] = defaultdict(list)
+        for key, standing in together.of_bills.items():
+            for number in together.on_bill.get(key) or {order_of(key)}:
+                of_bills[number].append(standing)
+        ids = [number for number in together.cases if self._is_asked(number)]
+        standings, placed = self.orders.standings(ids), self.orders.placed(ids)
+        told: set[int] = set()
+        for number in ids:
+            case = together.cases[number]
+            if self.orders.take(
+                case.ordered, case.firing, placed.get(number), standings.get(number), case.posted, case.there,
+                of_bills[number],
+            ):  # fmt: skip
+                told.add(number)
+        self.orders.write(standings, few=not many, many=many >= CALLS_PER_TASK_AFTER)
+        return told
 
     def _changed(self, ordered: Sequence[Ordered], forced: bool) -> list[Ordered]:
         """The orders of which something differs from what was dealt with last, or waits; the others are counted."""
@@ -551,10 +585,11 @@ class Billing:
         known = orders.known(self.audit, ids)
         bill_standings = orders.bill_standings(self.audit, ids)
         standings = runs.standings(self.audit, cycle.family, ids)
+        unfinished = self.orders.unfinished(ids)
         todo: list[Ordered] = []
         for each in ordered:
             before = known.get(each.id)
-            quiet = not any(
+            quiet = each.id not in unfinished and not any(
                 _waits(standing) or standing.reason in SAID_OF_POSTED
                 for standing in bill_standings.get(each.id, {}).values()
             )
@@ -715,10 +750,14 @@ class Billing:
             events = events - {Event.BILL_PER_RECEIPT} | {Event.DRAFT_BILL}
         status_word = next((row.status for row in rows if set(row.events) & set(BILL_EVENTS)), "")
         cited = (*(row.cited for row in rows), f"lifecycle.csv, SHA-256 {self.lifecycle.digest}")
-        return Firing(receipt_state(source, status, billed), events, status_word, cited)
+        answered = Answered.by(self.lifecycle, organisation, states)
+        return Firing(receipt_state(source, status, billed), events, status_word, cited, answered.to_text())
 
-    def _entries(self, together: Together) -> list[Entry]:
-        """The bills of these orders that are to be mapped; what is decided without them is recorded."""
+    def _entries(self, together: Together, told: Collection[int]) -> list[Entry]:
+        """The bills of these orders that are to be mapped; what is decided without them is recorded.
+
+        `told`: orders of which their own documents say something already.
+        """
         cases = together.cases
         wanted: dict[int, list[Wanted]] = {}
         holds: dict[int, Hold] = {}
@@ -766,9 +805,8 @@ class Billing:
         self.bills.record(quiet)
         for number, case in cases.items():
             if self._is_asked(number):
-                self._end(
-                    case, holds.get(number) or waits.get(number), together.standings.get(number), number in dealt_with
-                )
+                hold, said = holds.get(number) or waits.get(number), number in dealt_with or number in told
+                self._end(case, hold, together.standings.get(number), said)
         return entries
 
     def _decided(self, bill: Pooled, together: Together, groups: Mapping[int, Group]) -> Entry | Result | None:
@@ -788,7 +826,7 @@ class Billing:
             bill,
             case.firing,
             case.due_days,
-            (written.number, written.date, written.due_date) if written is not None else None,
+            (written.number, written.date, written.due_date or written.date) if written is not None else None,
             in_words(each.source.header.vendor_invoice_number, ", ".join(dict.fromkeys(covered))),
             next((line.description for line in written.lines if line.key == bill_mapping.NOTE), "") if written else "",
             [together.cases[number].ordered.source for number in others],
@@ -811,7 +849,7 @@ class Billing:
             # What was said of the order itself is over; its bills say the rest.
             over = replace(cycle.result(each.entry, Outcome.UNCHANGED), rows_used=case.firing.cited)
             runs.record(self.audit, cycle.run_id, [over], cycle.now(), cycle.lease)
-        self.noted[each.id] = _order(each, case.firing.state, self.lifecycle.digest, self._also_covers(each.id))
+        self.noted[each.id] = _order(each, case.firing, self.lifecycle.digest, self._also_covers(each.id))
 
     def _group_of(self, case: Case) -> Group | None:
         """With which orders this one shares new bills; None where it has its own."""
@@ -1001,7 +1039,7 @@ def _too_early(order: PurchaseOrder, cycle: Cycle) -> bool:
     return order.po_date is not None and order.po_date < cycle.start_date
 
 
-def _order(each: Ordered, state: State, lifecycle: str, also_covers: str) -> Order:
+def _order(each: Ordered, firing: Firing, lifecycle: str, also_covers: str) -> Order:
     """How an order stands now."""
     header, lines = each.source.header, each.source.lines
     received = [line.date_received for line in lines if line.received_quantity and line.date_received is not None]
@@ -1013,7 +1051,7 @@ def _order(each: Ordered, state: State, lifecycle: str, also_covers: str) -> Ord
         vendor_identifier=header.vendor_company.identifier,
         vendor=header.vendor_company.name or header.vendor_company.identifier,
         currency=header.currency.currency_code,
-        state=state.value,
+        state=firing.state.value,
         is_open=not header.closed_flag,
         ordered_value=plain_quantity(to_cents(ordered_value(lines))),
         received_value=plain_quantity(to_cents(value_of(lines))),
@@ -1023,5 +1061,6 @@ def _order(each: Ordered, state: State, lifecycle: str, also_covers: str) -> Ord
         seen=each.header.seen,
         content=each.source.digest,
         lifecycle=lifecycle,
+        answered=firing.answered,
         also_covers=also_covers,
     )

@@ -9,8 +9,8 @@ from typing import Any
 from blocks.audit import requests
 from blocks.audit.runs import Result, Standing
 from flows import updates
-from mappings.kinds import BILL
-from mappings.merging import LastWrite
+from mappings.kinds import PURCHASE_ORDER
+from mappings.merging import LastWrite, further
 from mappings.outcomes import Hold, Outcome, Reason, XeroList
 from mappings.plans import Adopt, Create
 from mappings.updates import Settled, Update, decide_update
@@ -62,8 +62,9 @@ def decide_new(
     asked = [
         document
         for number, document in documents.items()
-        # Who keys a supplier's bill by hand tells nobody: each is looked for before it is made (design 5).
-        if number in unclear or number in old or cycle.kind is BILL
+        # Who keys a supplier's bill by hand tells nobody, and the number of an order stays taken for ever: each of both
+        # is looked for before it is made (design 5).
+        if number in unclear or number in old or cycle.kind.sought
     ]
     there = posting.look(cycle, asked, linked) if asked else {}
     creates: dict[int, Create] = {}
@@ -89,13 +90,22 @@ def decide_new(
             continue
         if isinstance(action, Adopt):
             adopted.add(action.found.xero_id)
+            action = _as_it_stands(action)
         decided[number] = action
     # Lock dates are people's to change at any time: read once per cycle before anything is written.
-    if creates and cycle.lists.renew(organisation, [XeroList.ORGANISATION]):
+    if creates and cycle.kind.posts and cycle.lists.renew(organisation, [XeroList.ORGANISATION]):
         again = remap(list(creates))
         decided.update({number: one if isinstance(one, Hold) else Create(one) for number, one in again.items()})
     else:
         decided.update(creates)
+
+
+def _as_it_stands(action: Adopt) -> Adopt:
+    """An adopted purchase order counts with the status that it has: raising it is a write of its own."""
+    document, status = action.document, action.found.status
+    if document.kind is not PURCHASE_ORDER or further(document.status, status) == status:
+        return action
+    return replace(action, document=replace(document, status=status))
 
 
 def _look_before_first_write(cycle: Cycle, organisation: str) -> None:
@@ -103,7 +113,7 @@ def _look_before_first_write(cycle: Cycle, organisation: str) -> None:
 
     Documents of a kind without a link are found by their numbers, when Xero refuses those.
     """
-    if not cycle.kind.linked or cycle.kind is BILL:
+    if not cycle.kind.linked or cycle.kind.sought:
         return
     tenant_id = cycle.doors.tenants[organisation]
     if cycle.lists.was_searched(organisation, cycle.family, cycle.start_date):

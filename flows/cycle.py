@@ -14,7 +14,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ from blocks.audit.runs import Result, Standing
 from blocks.audit.watermarks import Watermark, WatermarkMoved
 from blocks.failures import CannotGoOn, LimitReached, NotConfigured, Unreachable
 from flows import creates, sweeping, updates
-from flows.planning import digest_of
+from flows.planning import digest_of, key_of
 from flows.sifting import by_header, posted_elsewhere, sift
 from flows.sweeping import Listed, Steps
 from mappings.kinds import CREDIT_NOTE
@@ -369,7 +369,7 @@ def carry(
             results.append(action)
         elif action is not None:
             todo[type(action)].append((entry, action))
-    cycle.record([*results, *posting.compare_again(cycle, told_before)])
+    cycle.record([*_linked(cycle, results), *posting.compare_again(cycle, told_before)])
     if cycle.writing:
         cycle.entries = {entry.connectwise_id: entry for entry in entries}
         _write(cycle, calls, todo, many)
@@ -379,6 +379,19 @@ def carry(
     cycle.dealt_with.update(routed)
     cycle.planned.extend(planned)
     cycle.counts["planned"] += len(planned)
+
+
+def _linked(cycle: Cycle, results: Sequence[Result]) -> list[Result]:
+    """The same; what is held of a posted record leads people to its document, where they are to look."""
+    bound = requests.bound(
+        cycle.doors.audit, cycle.family, [each.connectwise_id for each in results if each.reason and not each.xero_id]
+    )
+    return [
+        replace(each, xero_id=there.xero_id, xero_url=cycle.xero_url(there.organisation, there.xero_id))
+        if (there := bound.get(each.connectwise_id)) is not None and not each.xero_id
+        else each
+        for each in results
+    ]
 
 
 def _write(cycle: Cycle, calls: Calls, todo: Mapping[type, list[tuple[Entry, Any]]], many: bool) -> None:
@@ -446,8 +459,7 @@ def _approved(cycle: Cycle, action: Action | Result | None) -> Action | Result |
     """With an approved plan only what stands in it is written, and exactly so."""
     if cycle.approved is None or not isinstance(action, (Adopt, Create, Settled, Update)):
         return action
-    document = action.document
-    if cycle.approved.get((document.connectwise_id, document.part)) == digest_of(action):
+    if cycle.approved.get(key_of(action)) == digest_of(action):
         return action
     return Hold(Reason.PLAN_MOVED)
 

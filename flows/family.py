@@ -33,7 +33,7 @@ from flows.approval import approved_now, is_first, may_be_asked_for
 from flows.billing import Billing
 from flows.cycle import Selection, run_cycle
 from flows.paying import Payments
-from flows.planning import Approved, approved_writes, compare_plans, plan_of
+from flows.planning import Approved, approved_writes, compare_plans, plan_of, records_in
 from mappings.outcomes import Outcome
 from mappings.policy import Approval
 from tasks.calls import Calls
@@ -212,7 +212,7 @@ def run_family(
         selection = Selection(tuple(form.references), form.force, form.since, sweep=form.sweep)
         if form.plan_file:
             approved = approved_writes(form.plan_file, family)
-            selection = Selection(ids=[number for number, _ in approved])
+            selection = Selection(ids=records_in(approved, family))
             cycle.forced = cycle.named = True
         if cycle.mode == "plan":
             STEPS[family](cycle, calls, selection)

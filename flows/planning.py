@@ -12,12 +12,13 @@ from typing import Any
 
 from blocks.audit.runs import Result, is_exception
 from blocks.failures import NotConfigured
-from blocks.xero.client import LOOK_UP, ids_per_call
+from blocks.xero.client import LOOK_UP, calls_by_id
 from flows.updates import is_old
 from mappings.allocations import Allocate, Allocating, Unallocate
 from mappings.connectwise import read_json
-from mappings.kinds import BILL, CREDIT_NOTE, FAMILY_SHOWN, INVOICE, Kind
-from mappings.links import record_shown
+from mappings.kinds import BILL, CREDIT_NOTE, FAMILY_SHOWN, INVOICE, PURCHASE_ORDER, Kind
+from mappings.linked_transactions import Link
+from mappings.links import order_of, record_shown
 from mappings.merging import FieldChange
 from mappings.money import ZERO, plain
 from mappings.outcomes import Outcome
@@ -26,18 +27,20 @@ from mappings.plans import Adopt, Create, plan_id
 from mappings.posted import Posted
 from mappings.sweeping import Remove
 from mappings.updates import Settled, Update
-from mappings.xero import write_json
+from mappings.xero import Document, write_json
 from tasks.cycle import Cycle
 
 Written = Create | Update | Remove
-Write = Written | Pay | Unpay | Allocate | Unallocate
-PART = (Pay, Unpay, Allocate, Unallocate)
-"""Writes of a part of what settles an invoice: they name themselves what other writes say of a document."""
+Write = Written | Pay | Unpay | Allocate | Unallocate | Link
+PART = (Pay, Unpay, Allocate, Unallocate, Link)
+"""Writes of a part of what settles an invoice, or of a link: they name themselves what others say of a document."""
 ACTIONS: dict[type[Write], str] = {
     Create: "create", Update: "update", Remove: "delete", Pay: "pay", Unpay: "unpay", Allocate: "allocate",
-    Unallocate: "unallocate",
+    Unallocate: "unallocate", Link: "link",
 }  # fmt: skip
 """What the plan calls each kind of write."""
+ITSELF = "purchase_order"
+"""The part of an order that its own document is, in a plan."""
 
 
 def plan_of(cycles: Sequence[Cycle]) -> dict[str, Any]:
@@ -68,19 +71,31 @@ def writes_in(cycle: Cycle) -> list[Write]:
             writes += [*each.unpays, *each.pays]
         elif isinstance(each, Allocating):
             writes += [*each.unallocates, *each.allocates]
-        elif isinstance(each, (Create, Update, Remove)):
+        elif isinstance(each, (Create, Update, Remove, Link)):
             writes.append(each)
     return writes
 
 
-def key_of(each: Write) -> tuple[int, str]:
-    """The record and the part of it that a write is of."""
+def key_of(each: Write | Adopt | Settled) -> tuple[int, str]:
+    """The record and the part of it that a write is of.
+
+    Bills have ids of their own, which may be those of orders: a purchase order is a part of its record.
+    """
     one = each if isinstance(each, PART) else each.document
+    if isinstance(one, Document) and one.kind is PURCHASE_ORDER:
+        return one.connectwise_id, ITSELF
     return one.connectwise_id, one.part
 
 
 Approved = dict[tuple[int, str], str]
 """The basis of each write that a plan allows, by record and part."""
+
+
+def records_in(approved: Approved, family: str) -> list[int]:
+    """The ids in ConnectWise of the records that a plan of a family writes: of a bill, that of its order."""
+    if family != BILL.asked_as:
+        return [number for number, _ in approved]
+    return list(dict.fromkeys(number if part == ITSELF else order_of(number) for number, part in approved))
 
 
 class PlanMoved(NotConfigured):
@@ -102,8 +117,13 @@ def read_plan(file: str) -> dict[str, Approved]:
         plan = read_json(Path(file).expanduser().read_bytes())
         content = {name: value for name, value in plan.items() if name != "plan_id"}
         for each in content["writes"]:
-            # A bill is told by its place in its order; its receipt is what people call it.
-            own = (int(each["record"]), "") if "record" in each else (int(each["connectwise_id"]), str(each["receipt"]))
+            # A bill is told by its place in its order (its receipt is what people call it), a link by its line.
+            own = (
+                (int(each["record"]), str(each.get("part", "")))
+                if "record" in each
+                else (int(each["connectwise_id"]), str(each["receipt"]))
+            )
+            own = (own[0], ITSELF) if each.get("document") == ITSELF else own
             by_family[each["family"]][own] = str(each["basis"])
     except OSError as error:
         raise PlanMoved(f"The plan {file} cannot be read: {error.strerror}.") from error
@@ -138,7 +158,7 @@ def digest_of(action: Adopt | Settled | Write) -> str:
 
 def _braked(cycle: Cycle) -> list[Update]:
     """The edits that the brake would hold in an ordinary cycle."""
-    edits = [each for each in cycle.planned if isinstance(each, Update)]
+    edits = [each for each in cycle.planned if isinstance(each, Update) and not each.is_step]
     young = [each for each in edits if not is_old(cycle, each.document, each.bound)]
     limit = cycle.tables.policy.brake.updates
     if cycle.allow_many:
@@ -150,8 +170,10 @@ def _moved(each: Write) -> Iterable[tuple[str, Decimal, Decimal]]:
     """The account, net and tax of what a write moves, line by line."""
     if isinstance(each, Pay):
         return [(each.account_code, each.amount, ZERO)]
-    if isinstance(each, (Unpay, Allocate, Unallocate)):
-        # An allocation moves nothing between accounts; and which account a payment went to is not kept.
+    if isinstance(each, (Unpay, Allocate, Unallocate, Link)):
+        # An allocation or a link moves nothing between accounts; and which account a payment went to is not kept.
+        return []
+    if not each.document.kind.posts:
         return []
     if isinstance(each, Update):
         return each.merged.moved
@@ -200,7 +222,11 @@ def _calls_of(kind: Kind, writes: Sequence[Write]) -> tuple[int, int]:
     """Writes and reads for documents of one kind: 50 per call; edited ones are looked at before."""
     new = sum(isinstance(each, Create) for each in writes)
     edited = len(writes) - new
-    return -(-new // LOOK_UP) - (-edited // LOOK_UP), 1 - (-edited // ids_per_call(kind))
+    reads = calls_by_id(kind, edited) + kind.posts
+    if kind is PURCHASE_ORDER:
+        # Each new one is looked for by its number before it is made.
+        reads += calls_by_id(kind, new)
+    return -(-new // LOOK_UP) - (-edited // LOOK_UP), reads
 
 
 def _calls_of_parts(writes: Sequence[Write]) -> tuple[int, int]:
@@ -208,12 +234,18 @@ def _calls_of_parts(writes: Sequence[Write]) -> tuple[int, int]:
 
     Payments go 50 per call, allocations by credit note, and what is taken back alone; invoices are read 50 per call.
     """
+    if isinstance(writes[0], Link):
+        # One call each; the bills and the invoices are looked at before, and what links each bill has.
+        bills = {each.source_id for each in writes if isinstance(each, Link)}
+        targets = {each.target_id for each in writes if isinstance(each, Link)}
+        looks = -(-len(bills) // LOOK_UP) - (-len(targets) // LOOK_UP)
+        return len(writes), looks + len(bills)
     invoices = {each.connectwise_id for each in writes if isinstance(each, PART)}
-    reads = 1 - (-len(invoices) // ids_per_call(INVOICE))
+    reads = 1 + calls_by_id(INVOICE, len(invoices))
     if isinstance(writes[0], Pay):
         return -(-len(writes) // LOOK_UP), reads
     credits = {each.credit_xero_id for each in writes if isinstance(each, (Allocate, Unallocate))}
-    reads -= -len(credits) // ids_per_call(CREDIT_NOTE)
+    reads += calls_by_id(CREDIT_NOTE, len(credits))
     return len(credits) if isinstance(writes[0], Allocate) else len(writes), reads
 
 
@@ -249,6 +281,8 @@ def write_of(each: Write) -> dict[str, Any]:
 
     `basis` names what it stands on: it changes when either side has moved.
     """
+    if isinstance(each, Link):
+        return _link(each)
     if isinstance(each, PART):
         return _part(each)
     document = each.document
@@ -272,7 +306,7 @@ def write_of(each: Write) -> dict[str, Any]:
         "reference": document.reference,
         "connectwise_id": record_shown(document.family, document.connectwise_id),
         "receipt": document.receipt,
-        "action": ACTIONS[type(each)],
+        "action": "delete" if isinstance(each, Update) and each.deletes else ACTIONS[type(each)],
         "document": document.kind.word.replace(" ", "_"),
         "xero_id": None if isinstance(each, Create) else each.bound.xero_id,
         "total": plain(document.total),
@@ -281,6 +315,30 @@ def write_of(each: Write) -> dict[str, Any]:
         "kept": kept,
         "basis": basis,
     } | ({"record": document.connectwise_id} if document.kind is BILL else {})
+
+
+def _link(each: Link) -> dict[str, Any]:
+    """One line of a bill that is to be linked to the line of an invoice."""
+    return {
+        "family": FAMILY_SHOWN[each.family],
+        "organisation": each.organisation,
+        "reference": each.reference,
+        "connectwise_id": record_shown(each.family, each.connectwise_id),
+        "receipt": each.receipt,
+        "action": ACTIONS[Link],
+        "document": "linked_transaction",
+        "xero_id": None,
+        "total": plain(each.total),
+        "currency": each.currency,
+        "fields": [
+            {"name": name, "from": None, "to": value}
+            for name, value in (each.body() | {"InvoiceNumber": each.invoice_number}).items()
+        ],
+        "kept": [],
+        "basis": each.fingerprint,
+        "record": each.connectwise_id,
+        "part": each.part,
+    }
 
 
 def _part(each: Pay | Unpay | Allocate | Unallocate) -> dict[str, Any]:

@@ -30,7 +30,13 @@ class ReportForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     report: Literal[
-        "unmapped-vendors", "received-without-bill", "invoiced-not-received", "paid-not-received", "parallel-run"
+        "unmapped-vendors",
+        "received-without-bill",
+        "invoiced-not-received",
+        "paid-not-received",
+        "purchase-match",
+        "parallel-run",
+        "margin",
     ] = Field(default="unmapped-vendors", title="Report", description="Which report; each is of what stands now.")
     first: date | None = Field(
         default=None,

@@ -1,8 +1,9 @@
-"""The reading behind the purchase reports. Nothing is written anywhere but the calls themselves, into the audit.
+"""The reading behind the purchase reports. Nothing is written anywhere but into the audit.
 
 What changed since the last cycle of purchase orders, and what is open, is read as a cycle does; of all other orders the
 audit knows which are worth a look, and those are read anew. Where no cycle runs (the family is off, the lifecycle is
-not signed, or there was none yet), all orders since the start date are read. Xero is asked for what a report needs.
+not signed, or there was none yet), all orders since the start date are read. Xero is asked for what a report needs. The
+audit keeps the calls themselves, and what bills each line on as it was traced.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TypeVar
 
 from prefect import Task
 
-from blocks.audit import contacts, orders, requests, runs
+from blocks.audit import contacts, onbilling, orders, requests, runs
 from blocks.audit import watermarks as watermark_rows
 from blocks.audit.orders import PostedBill
 from blocks.connectwise.client import Pages
@@ -24,12 +25,14 @@ from blocks.doors import Doors
 from blocks.failures import CannotGoOn, LimitReached, NotConfigured
 from flows.billing import Billing
 from flows.cycle import OVERLAP, Selection
+from flows.onbilling import Tracing, digest_of
 from mappings import bills as bill_mapping
-from mappings.billing import Billed, value_of
+from mappings.billing import FREIGHT, Billed, value_of
 from mappings.connectwise import PurchaseOrder, SourceBill, SourcePurchaseOrder
-from mappings.kinds import BILL
+from mappings.kinds import BILL, PURCHASE_ORDER
 from mappings.lifecycle import states_of, unsigned
-from mappings.links import bill_key, nth_of
+from mappings.links import nth_of
+from mappings.margins import InBills, charges, margin, purchase_match
 from mappings.money import ZERO, to_cents, total
 from mappings.outcomes import WAITING, Hold, Reason, XeroList
 from mappings.posted import Posted
@@ -109,6 +112,8 @@ class _Reading:
 
     def of(self, name: str) -> Report:
         """The report with this name."""
+        if name in ("margin", "purchase-match"):
+            return self._on_billing(name)
         worth_a_look = WORTH_A_LOOK[name]
         if name == "unmapped-vendors":
             return self._unmapped(name, self._unbilled(worth_a_look))
@@ -317,6 +322,73 @@ class _Reading:
             rows += paid_not_received(source, stands)
         return rows
 
+    # What was billed on
+
+    def _on_billing(self, name: str) -> Report:
+        """Orders with what bills them on: traced anew, and kept in the audit.
+
+        Of closed orders that are as they were the audit has the lines; all others are read.
+        """
+        orders, hidden = self._all_orders()
+        tracing = Tracing(self.doors, self.say)
+        kept = onbilling.digests(self.audit)
+        self.say("reading products and invoices")
+        fresh = [each for each in orders if kept.get(each.header.id) != digest_of(each)]
+        traced = tracing.trace(fresh, hidden, everything=True)
+        charged_for = charges(traced.products.values(), traced.invoices)
+        if name == "margin":
+            return margin(orders, traced.traces, charged_for, *traced.words)
+        bills = [bill for own in self._bills([each.header.id for each in orders]).values() for bill in own]
+        in_bills = _held_by(bills, _in_xero(self.doors, bills))
+        return purchase_match(orders, in_bills, traced.traces, charged_for, *traced.words)
+
+    def _all_orders(self) -> tuple[list[SourcePurchaseOrder], list[int]]:
+        """Every order since the start date, by id, and those that are known and not shown any more."""
+        whole: dict[int, SourcePurchaseOrder] = {}
+        seen: set[int] = set()
+        for pages in self._lists():
+            while not pages.done:
+                found = [header_of(raw) for raw in pages.fetch().records]
+                for chunk in _chunks(self._to_be_read(found, seen)):
+                    seen |= {each.order.id for each in chunk}
+                    whole |= {source.header.id: source for source, _ in self._whole(chunk)}
+        kept = {each.header.id: each for each in onbilling.kept_orders(self.audit)}
+        known = {each.connectwise_id for each in orders.everything(self.audit)} | kept.keys()
+        hidden: list[int] = []
+        for ids in _chunks(sorted(known - seen)):
+            shown = self._readable(header_of(raw) for raw in self.doors.connectwise.purchase_orders_by_id(ids))
+            as_they_were = [each for each in shown if each.order.closed_flag and _is(each, kept.get(each.order.id))]
+            whole |= {each.order.id: kept[each.order.id] for each in as_they_were}
+            whole |= {
+                source.header.id: source for source, _ in self._whole([e for e in shown if e not in as_they_were])
+            }
+            hidden += sorted(set(ids) - {each.order.id for each in shown})
+        return [whole[number] for number in sorted(whole)], hidden
+
+
+def _is(header: Header, kept: SourcePurchaseOrder | None) -> bool:
+    """Whether an order is as it was when its lines were kept."""
+    return kept is not None and kept.header == header.order
+
+
+def _held_by(bills: Iterable[PostedBill], there: Mapping[str, Found]) -> dict[str, InBills]:
+    """What the live bills hold of each line, by our key, as they stand in Xero."""
+    held: dict[str, InBills] = defaultdict(InBills)
+    for bill in bills:
+        document, found = bill.last.document, there.get(bill.bound.xero_id)
+        if document is None or found is None or not found.live:
+            continue
+        posted, written = Posted.read(found), {line.key: line for line in document.lines}
+        for key, quantity in document.billed:
+            line = posted.line(bill.last.lines.get(key, ""))
+            if key == FREIGHT or line is None or key not in written:
+                continue
+            # A line whose price has too many decimals went as one at its amount: it is told by what it was written for.
+            as_written = line.quantity == written[key].quantity
+            held[key].quantity += quantity if as_written else line.quantity or ZERO
+            held[key].amount += line.amount
+    return held
+
 
 def _glance(order: int, received: Decimal, bills: Sequence[PostedBill], vendor_invoice_number: str) -> Glance:
     return Glance(received, total(_value(each, order) for each in bills), bool(bills), vendor_invoice_number)
@@ -421,11 +493,12 @@ class _ParallelRun:
                 named=True,
                 say=self.say,
             )
-            Billing(cycle, listening, Selection(ids=[bill_key(number, 1) for number in chunk])).run()
+            Billing(cycle, listening, Selection(ids=chunk)).run()
             for problem in cycle.closed.values():
                 raise problem
             for told in cycle.told:
-                if told.outcome in WAITING and told.connectwise_id not in listening.documents:
+                of_order = told.family == PURCHASE_ORDER.family
+                if told.outcome in WAITING and not of_order and told.connectwise_id not in listening.documents:
                     held[f"{told.reference} would be held ({told.reason}): {told.message} {told.fix}".strip()] = None
         return listening.documents, ids, list(held)
 
@@ -466,7 +539,7 @@ class _Listening(PlainCalls):
     def one(self, step: Task[[object], R], batch: object) -> R:
         """Carry out one task; what is kept of a mapping is the last that it said of a bill."""
         done = super().one(step, batch)
-        if isinstance(batch, MapBatch) and isinstance(done, list):
+        if isinstance(batch, MapBatch) and batch.family == BILL.family and isinstance(done, list):
             for entry, outcome in zip(batch.entries, done, strict=True):
                 self.documents.pop(entry.connectwise_id, None)
                 if isinstance(outcome, Document):

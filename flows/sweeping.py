@@ -18,7 +18,7 @@ from blocks.audit import requests, runs, sweeps
 from blocks.audit.runs import Result, Standing
 from blocks.audit.sweeps import Known
 from flows import updates
-from flows.planning import digest_of
+from flows.planning import digest_of, key_of
 from mappings.kinds import BILL, OTHER
 from mappings.money import plain
 from mappings.outcomes import MISSING, WAITING, Hold, Outcome, Reason, XeroList
@@ -81,10 +81,11 @@ def sweep(cycle: Cycle, listed: Listed, steps: Steps) -> None:
     _tell_missing(cycle, gone, known, listed, books, steps)
 
 
-def sweep_bills(cycle: Cycle, whole: Whole) -> None:
-    """Look for what people changed or removed of bills in Xero; what ConnectWise does not show is told of its orders.
+def sweep_documents(cycle: Cycle, whole: Whole) -> None:
+    """Look for what people changed or removed in Xero of bills, or of purchase orders.
 
-    `cycle` is that of the bills. Raises what its readings raise.
+    What ConnectWise does not show is told of its orders. `cycle` is that of the documents. Raises what its readings
+    raise.
     """
     _beside_xero(cycle, {}, whole)
 
@@ -243,7 +244,7 @@ def _removal(cycle: Cycle, number: int, bound: Bound, theirs: Found | None) -> R
     if updates.is_old(cycle, last.document, bound):
         return None
     remove = Remove(last.document, bound, theirs)
-    known = cycle.approved is None or cycle.approved.get((number, remove.document.part)) == digest_of(remove)
+    known = cycle.approved is None or cycle.approved.get(key_of(remove)) == digest_of(remove)
     return remove if known else None
 
 

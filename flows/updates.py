@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from shlex import quote
 from typing import Any
 
 from blocks.audit import requests, runs
 from blocks.audit.runs import Result, Standing
-from mappings.kinds import BILL
+from mappings.kinds import BILL, PURCHASE_ORDER
+from mappings.merging import LastWrite
+from mappings.money import plain
+from mappings.orders import DELETED, deleted_by_us
 from mappings.outcomes import WAITING, Hold, Outcome, Reason, XeroList
 from mappings.plans import Bound, Create, Take, Unchanged, organisation_changed
 from mappings.updates import Settled, Update, decide_update, in_words
 from mappings.xero import Document, Found, fold
+from tasks import posting
 from tasks import updates as updating
 from tasks.cycle import Cycle, Entry
 
@@ -61,7 +66,9 @@ def without_reading(
     # While its total had the other sign, or policy skipped it, nobody looked at its document; the cure of the former is
     # to void it.
     away = standing is not None and (standing.outcome is Outcome.SKIPPED or standing.reason == Reason.SIGN_CHANGED)
-    if mapped.fingerprint == known.fingerprint and not decides and not away:
+    # An edit of which no answer came may have arrived, and have been undone in ConnectWise since.
+    in_doubt = standing is not None and standing.outcome in WAITING and standing.reason == Reason.UNSETTLED
+    if mapped.fingerprint == known.fingerprint and not decides and not away and not in_doubt:
         # What is voided stays voided: that takes no second look.
         return _again(standing) if removed and standing is not None else Unchanged(mapped, known.xero_id)
     if standing is not None and not asked and standing.seen == entry.seen and standing.reason == Reason.BRAKE:
@@ -103,12 +110,13 @@ def decide_posted(
     actions = _decide(cycle, organisation, documents, bound, there, standings)
     writes = [number for number, action in actions.items() if isinstance(action, Update)]
     # Lock dates are people's to change at any time: read once per cycle before anything is written.
-    if writes and cycle.lists.renew(organisation, [XeroList.ORGANISATION]):
+    if writes and cycle.kind.posts and cycle.lists.renew(organisation, [XeroList.ORGANISATION]):
         again = remap(writes)
         actions |= {number: one for number, one in again.items() if isinstance(one, Hold)}
         fresh = {number: one for number, one in again.items() if isinstance(one, Document)}
         actions |= _decide(cycle, organisation, fresh, bound, there, standings)
     _hold_taken_numbers(cycle, tenant_id, actions)
+    _look_for_burnt_numbers(cycle, actions)
     for number, action in actions.items():
         decided[number] = _not_again(cycle, entries[number], action, standings.get(number))
 
@@ -130,13 +138,40 @@ def _decide(
         theirs = there.get(bound[number].xero_id)
         in_doubt = standing is not None and standing.reason == Reason.UNSETTLED
         take = take_for(cycle, standing)
-        if recreates(cycle, standing) and theirs is not None and not theirs.live:
+        anew = recreates(cycle, standing) or _deleted_by_us(lasts[number], document)
+        if anew and theirs is not None and not theirs.live:
             actions[number] = Create(document, bound[number].writes, anew=True)
         else:
             actions[number] = decide_update(
                 document, bound[number], lasts[number], theirs, decisions, lock, take, in_doubt
             )
     return actions
+
+
+def _deleted_by_us(last: LastWrite, document: Document) -> bool:
+    """Whether the document is a purchase order that we deleted, and that is wanted again."""
+    return document.kind is PURCHASE_ORDER and document.status != DELETED and deleted_by_us(last)
+
+
+def _look_for_burnt_numbers(cycle: Cycle, actions: dict[int, Action]) -> None:
+    """Hold purchase orders that would be made anew under a number that Xero has: also that of a deleted one."""
+    anew = {number: action.document for number, action in actions.items() if isinstance(action, Create)}
+    if not anew or cycle.kind is not PURCHASE_ORDER:
+        return
+    there = posting.look(cycle, list(anew.values()))
+    for number, document in anew.items():
+        found = [*there[number].own, *there[number].others]
+        action = posting.choose(cycle, document, there[number])
+        if isinstance(action, Hold):
+            actions[number] = action
+        elif found:
+            actions[number] = Hold(
+                Reason.NUMBER_CONFLICT,
+                document.number,
+                f"{document.reference} is to be made anew, and {document.organisation} already has "
+                f"{found[0].number} ({plain(found[0].total)} {found[0].currency} for {found[0].contact_name}).",
+                f"Give {document.reference} another number in ConnectWise, or renumber the one in Xero.",
+            )
 
 
 def _hold_taken_numbers(cycle: Cycle, tenant_id: str, actions: dict[int, Action]) -> None:
@@ -147,7 +182,7 @@ def _hold_taken_numbers(cycle: Cycle, tenant_id: str, actions: dict[int, Action]
     renumbered = {
         number: action
         for number, action in actions.items()
-        if isinstance(action, Update) and cycle.kind.number in action.merged.body
+        if isinstance(action, Update) and cycle.kind.number in action.merged.body and not action.deletes
     }
     if not renumbered:
         return
@@ -158,7 +193,8 @@ def _hold_taken_numbers(cycle: Cycle, tenant_id: str, actions: dict[int, Action]
         others = [
             found
             for found in there.get(fold(document.number), ())
-            if found.live and found.xero_id.lower() != action.bound.xero_id.lower()
+            # Xero never frees the number of a deleted purchase order.
+            if (found.live or cycle.kind is PURCHASE_ORDER) and found.xero_id.lower() != action.bound.xero_id.lower()
         ]
         if others:
             actions[number] = Hold(
@@ -215,8 +251,11 @@ def pass_brake(cycle: Cycle, edits: Sequence[tuple[Entry, Update]]) -> list[Upda
         return [each for _, each in edits]
     limit = cycle.tables.policy.brake.updates
     held: list[Result] = []
-    free: list[Update] = []
+    # That an order was approved, or is billed, changes nothing of what it says.
+    free = [each for _, each in edits if each.is_step]
     for entry, each in edits:
+        if each.is_step:
+            continue
         if cycle.braked or is_old(cycle, each.document, each.bound):
             held.append(_braked(cycle, entry, each))
         elif not limit:
@@ -252,4 +291,5 @@ def _braked(cycle: Cycle, entry: Entry, each: Update) -> Result:
         f"Look at `tieout plan {family}`; then release it with `tieout sync {family} --reference "
         f"{quote(document.reference)} --allow-many`, or all of them with `tieout sync {family} --allow-many`.",
     )
-    return cycle.hold(entry, hold, document)
+    held, bound = cycle.hold(entry, hold, document), each.bound
+    return replace(held, xero_id=bound.xero_id, xero_url=cycle.xero_url(bound.organisation, bound.xero_id))

@@ -23,7 +23,7 @@ from decimal import Decimal
 from shlex import quote
 
 from mappings.connectwise import PurchaseOrder, PurchaseOrderLine, SourceBill, SourcePurchaseOrder
-from mappings.lifecycle import Event, State, received
+from mappings.lifecycle import Event, State, ordered, received
 from mappings.money import ZERO, to_cents
 from mappings.outcomes import Hold, Reason
 from mappings.shares import key_on
@@ -74,12 +74,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """What the signed lifecycle says of an order: the events of the rows that fired, their status, and their text."""
+    """What the signed lifecycle says of an order: the events of the rows that fired, their status, and their text.
+
+    `answered` is the same state by state, as it is kept with the order (lifecycle_change.py).
+    """
 
     state: State
     events: frozenset[Event] = frozenset()
     status: str = ""
     cited: tuple[str, ...] = ()
+    answered: str = ""
 
     @property
     def bill(self) -> Event | None:
@@ -286,15 +290,8 @@ def value_of(lines: Sequence[PurchaseOrderLine]) -> Decimal:
 
 
 def ordered_value(lines: Sequence[PurchaseOrderLine]) -> Decimal:
-    """What is ordered, in the order's currency, before tax and freight, unrounded; cancelled lines as far as received.
-
-    A line that was received in part and cloned for the rest may still say the whole quantity.
-    """
-    value = ZERO
-    for line in lines:
-        cut = line.canceled_flag or line.received_status in ("PartiallyReceiveCloneRest", "PartiallyReceiveCancelRest")
-        value += (received(line) if cut else line.quantity) * line.unit_cost
-    return value
+    """What is ordered, in the order's currency, before tax and freight, unrounded."""
+    return sum((ordered(line) * line.unit_cost for line in lines), ZERO)
 
 
 @dataclass(slots=True)

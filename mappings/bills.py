@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from mappings import contacts
 from mappings.billing import FREIGHT, line_key, nothing_left, plain_quantity
-from mappings.connectwise import PurchaseOrder, PurchaseOrderLine, SourceBill, SourcePurchaseOrder
+from mappings.connectwise import PurchaseOrder, PurchaseOrderLine, SourceBill, SourceOrder, SourcePurchaseOrder
 from mappings.csv_tables import NOTHING, Row, Value
 from mappings.invoices import LONGEST_NUMBER, DocumentMapping, cited, connected, route, tag
 from mappings.kinds import BILL
@@ -37,7 +37,7 @@ ROUTING_COLUMNS = {name: name for name in ("location", "department", "company", 
 
 
 def organisation_of(
-    source: SourceBill, tables: Tables, related: Related, namesakes: Namesakes
+    source: SourceBill | SourceOrder, tables: Tables, related: Related, namesakes: Namesakes
 ) -> tuple[str, Row] | Hold:
     """The organisation that organisations.csv routes this order to, and the row that did it.
 
@@ -58,8 +58,8 @@ def organisation_of(
     return several(found[1], ROUTING_COLUMNS, namesakes) or found
 
 
-def for_mapping(sources: Iterable[SourceBill], tables: Tables) -> Wanted:
-    """What of ConnectWise is needed to map bills: the suppliers, and what the client's tables ask for."""
+def for_mapping(sources: Iterable[SourceBill | SourceOrder], tables: Tables) -> Wanted:
+    """What of ConnectWise is needed to map bills and orders: the suppliers, and what the client's tables ask for."""
     wanted = Wanted()
     used = in_use(tables.tracking)
     categories = "category" in used
@@ -81,7 +81,7 @@ def for_mapping(sources: Iterable[SourceBill], tables: Tables) -> Wanted:
     return wanted
 
 
-def names_of(sources: Iterable[SourceBill]) -> Names:
+def names_of(sources: Iterable[SourceBill | SourceOrder]) -> Names:
     """Every location, department, company and tax code that these orders name."""
     found: Names = {}
     for header in (order.header for source in sources for order in source.orders):
@@ -93,8 +93,8 @@ def names_of(sources: Iterable[SourceBill]) -> Names:
     return found
 
 
-def suppliers(sources: Iterable[SourceBill]) -> set[int]:
-    """The companies whose contacts these bills are for, by id."""
+def suppliers(sources: Iterable[SourceBill | SourceOrder]) -> set[int]:
+    """The companies whose contacts these bills and orders are for, by id."""
     return {number for source in sources if (number := source.header.vendor_company.id) is not None}
 
 
@@ -112,7 +112,7 @@ def to_xero_bill(source: SourceBill, surroundings: Surroundings) -> Document | H
     there = connected(organisation, row, surroundings)
     if isinstance(there, Hold):
         return there
-    return _Mapping(source, surroundings, organisation, *there, [row]).document()
+    return PurchaseMapping(source, surroundings, organisation, *there, [row]).document()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,11 @@ class _Part:
         return cls(order, quantities, [line for line in lines if line_key(line) in quantities])
 
 
-class _Mapping(DocumentMapping):
-    """One run of the mapping: collects every problem, so that a bookkeeper sees all of them at once."""
+class PurchaseMapping(DocumentMapping):
+    """One run of the mapping: collects every problem, so that a bookkeeper sees all of them at once.
+
+    Purchase orders themselves (orders.py) have their supplier and lines from here, too.
+    """
 
     def __init__(
         self,
@@ -151,6 +154,7 @@ class _Mapping(DocumentMapping):
         self.held = [line for part in self.parts for line in part.lines]
 
     def document(self) -> Document | Hold:
+        """The document, or all its problems as one."""
         header = self.header
         number = self._number()
         if not self.quantities or self._only_freight_is_left():
@@ -358,7 +362,7 @@ class _Mapping(DocumentMapping):
         receipt = f", receipt {self.source.receipt}" if self.source.receipt not in ("", FREIGHT) else ""
         lines = [Line("order", clean(title + receipt))]
         lines += [coding.line(self._draft(part, line)) for line in part.lines]
-        tax = sum((_tax_share(part, line) for line in part.lines), ZERO)
+        tax = sum((tax_share(part, line) for line in part.lines), ZERO)
         if FREIGHT in part.quantities:
             lines.append(coding.line(_freight(header)))
             tax += header.freight_tax_total
@@ -406,7 +410,7 @@ def _freight(header: PurchaseOrder) -> Draft:
     )
 
 
-def _tax_share(part: _Part, line: PurchaseOrderLine) -> Decimal:
+def tax_share(part: _Part, line: PurchaseOrderLine) -> Decimal:
     """The line's own tax, as far as this bill holds the line."""
     quantity, whole = part.quantities[line_key(line)], _taxed_as(part, line)
     return whole.tax * quantity / (whole.quantity or quantity)

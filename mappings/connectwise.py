@@ -224,6 +224,27 @@ class Product(ConnectWiseRecord):
     business_unit: Reference | None = None
 
 
+class SoldProduct(ConnectWiseRecord):
+    """A product of `/procurement/products` as something that was sold, on an invoice or not yet (connectwise.md, 11.7).
+
+    `price` per unit and `ext_price` for the row, in the invoice's currency, before tax.
+    """
+
+    id: int
+    invoice: Reference | None = None
+    sales_order: Reference | None = None
+    catalog_item: Reference | None = None
+    company: Reference | None = None
+    vendor: Reference | None = None
+    quantity: Amount = ZERO
+    quantity_cancelled: Amount = ZERO
+    price: Amount = ZERO
+    ext_price: Total | None = None
+    discount: Amount = ZERO
+    billable_option: Text = ""
+    cancelled_flag: bool = False
+
+
 LEVELS = ("One", "Two", "Three", "Four", "Five", "Six")
 
 
@@ -379,11 +400,14 @@ class PurchaseOrderLine(ConnectWiseRecord):
     closed_flag: bool = False
     canceled_flag: bool = False
     date_received: MaybeDate = None
+    expected_ship_date: MaybeDate = None
+    expected_arrival_date: MaybeDate = None
     packing_slip: Text = ""
     unit_cost: Amount = ZERO
     ext_cost: Amount = ZERO
     tax: Amount = ZERO
     serial_numbers: Text = ""
+    sales_order: list[Reference] | None = None
     info: Annotated[Info, Field(alias="_info")] = Info()
 
 
@@ -395,9 +419,17 @@ class SourcePurchaseOrder(ConnectWiseRecord):
 
     @property
     def digest(self) -> str:
-        """Names this very content, when it was last changed left out: opening and saving again is no change."""
-        bare = self.model_dump(exclude={"header": {"info"}, "lines": {"__all__": {"info"}}})
+        """Names this very content, when it was last changed left out: opening and saving again is no change.
+
+        For whom a line was bought (`sold_on`) is nothing that a bill says, and not part of it.
+        """
+        bare = self.model_dump(exclude={"header": {"info"}, "lines": {"__all__": {"info", "sales_order"}}})
         return _digest(repr(bare))
+
+    @property
+    def sold_on(self) -> tuple[tuple[int | None, ...], ...]:
+        """The sales orders that each line is bought for: what on-billing reads of it, and no bill."""
+        return tuple(tuple(each.id for each in line.sales_order or ()) for line in self.lines)
 
 
 class SourceBill(ConnectWiseRecord):
@@ -465,7 +497,9 @@ class SourceBill(ConnectWiseRecord):
         }  # fmt: skip
         if "freight" in held:
             header |= {"freight_cost", "freight_tax_total", "freight_packing_slip"}
-        lines = [line.model_dump(exclude={"info"}) for line in order.lines if f"line:{line.id}" in held]
+        # When goods are expected, and for whom they were bought, is of the order, not of its bill.
+        bare = {"info", "expected_ship_date", "expected_arrival_date", "sales_order"}
+        lines = [line.model_dump(exclude=bare) for line in order.lines if f"line:{line.id}" in held]
         return order.header.model_dump(include=header), lines, held
 
     def is_as(self, content: str) -> bool:
@@ -473,6 +507,48 @@ class SourceBill(ConnectWiseRecord):
         if self.kept is not None:
             return content.partition(":")[0] == self.content.partition(":")[0]
         return content == self.content
+
+    @property
+    def digest(self) -> str:
+        """Names this very content; part of the cache key of its mapping."""
+        return _digest(self.model_dump_json())
+
+
+class SourceOrder(ConnectWiseRecord):
+    """What a purchase order in Xero should be: the order, and how much of which of its lines is ordered.
+
+    `quantities` by line key (mappings/ordered.py). `status` is the least that it should have in Xero, `cited` the rows
+    of the lifecycle that fired. With `written`, the text of the document as we last wrote it, nothing of it changes but
+    its status; `void` is then what is added to the number of one that is deleted.
+    """
+
+    header: PurchaseOrder
+    lines: tuple[PurchaseOrderLine, ...] = ()
+    quantities: tuple[tuple[str, Decimal], ...] = ()
+    status: str = "DRAFT"
+    cited: tuple[str, ...] = ()
+    written: str = ""
+    void: str = ""
+
+    @property
+    def orders(self) -> tuple[SourcePurchaseOrder, ...]:
+        """The one order that it is."""
+        return (SourcePurchaseOrder(header=self.header, lines=self.lines),)
+
+    @property
+    def content(self) -> str:
+        """Names what ConnectWise says of what is ordered; what was received and invoiced of it is left out."""
+        header = {
+            "po_number", "po_date", "vendor_company", "vendor_order_number", "customer_company", "location_id",
+            "location", "business_unit_id", "business_unit", "entered_by", "tax_code", "currency", "custom_fields",
+        }  # fmt: skip
+        line = {
+            "id", "line_number", "product", "description", "quantity", "unit_cost", "tax", "expected_ship_date",
+            "expected_arrival_date",
+        }  # fmt: skip
+        held = {key for key, _ in self.quantities}
+        lines = [each.model_dump(include=line) for each in self.lines if f"line:{each.id}" in held]
+        return _digest(repr((self.header.model_dump(include=header), lines, self.quantities)))
 
     @property
     def digest(self) -> str:

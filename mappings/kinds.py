@@ -11,8 +11,10 @@ class Kind:
 
     `word` is what people call it (`source` in ConnectWise), `type` its Type, `collection` its endpoint, `id` and
     `number` the names of those fields. `linked`: it carries our link in `Url`, and is asked for by lists of ids and of
-    numbers; a credit note has neither (spec: /Invoices and /CreditNotes). `due`: it has a due date. `unique`: Xero
-    refuses a number that another document has, so that what is sent twice is there once (xero.md, 1.3).
+    numbers; a credit note has neither (spec: /Invoices and /CreditNotes). `due` names its due date, '' where it has
+    none. `unique`: Xero refuses a number that another document has, so that what is sent twice is there once
+    (xero.md, 1.3). `sought`: each is looked for before it is made. `posts`: it moves accounts, so that lock dates,
+    payments and approval stand in the way of an edit.
     """
 
     family: str
@@ -23,8 +25,10 @@ class Kind:
     id: str
     number: str
     linked: bool = True
-    due: bool = True
+    due: str = "DueDate"
     unique: bool = True
+    sought: bool = False
+    posts: bool = True
 
     @property
     def asked_as(self) -> str:
@@ -35,19 +39,26 @@ class Kind:
 INVOICE = Kind("invoices", "invoice", "invoice", "ACCREC", "Invoices", "InvoiceID", "InvoiceNumber")
 CREDIT_NOTE = Kind(
     "credit_notes", "credit note", "credit memo", "ACCRECCREDIT", "CreditNotes", "CreditNoteID", "CreditNoteNumber",
-    linked=False, due=False,
+    linked=False, due="",
 )  # fmt: skip
 BILL = Kind(
-    "bills", "bill", "purchase order", "ACCPAY", "Invoices", "InvoiceID", "InvoiceNumber", unique=False
+    "bills", "bill", "purchase order", "ACCPAY", "Invoices", "InvoiceID", "InvoiceNumber", unique=False, sought=True
 )  # fmt: skip
 """What people read as a bill's Reference is its InvoiceNumber, and need not be unique (xero.md, 1.1)."""
+PURCHASE_ORDER = Kind(
+    "orders", "purchase order", "purchase order", "PURCHASEORDER", "PurchaseOrders", "PurchaseOrderID",
+    "PurchaseOrderNumber", linked=False, due="DeliveryDate", sought=True, posts=False,
+)  # fmt: skip
+"""Its number is unique in the organisation for ever, that of a deleted one too (xero.md, section 8)."""
 OTHER = {INVOICE.family: CREDIT_NOTE, CREDIT_NOTE.family: INVOICE}
 """The kind that a record of a family becomes when the sign of its total changes."""
-KINDS = {kind.family: kind for kind in (INVOICE, CREDIT_NOTE, BILL)}
+KINDS = {kind.family: kind for kind in (INVOICE, CREDIT_NOTE, BILL, PURCHASE_ORDER)}
 """The kind of document that each family posts."""
-FAMILY_SHOWN = {"allocations": "credit_notes", "bills": "purchase_orders"}
-"""The family that people know, of records that are kept apart: allocations belong to credit notes, bills to purchase
-orders.
+FAMILY_SHOWN = {
+    "allocations": "credit_notes", "bills": "purchase_orders", "orders": "purchase_orders", "links": "purchase_orders",
+}  # fmt: skip
+"""The family that people know, of records that are kept apart: allocations belong to credit notes; bills, their links
+to customers' invoices, and the purchase orders that we write to Xero (`orders`), to ConnectWise's purchase orders.
 """
 
 

@@ -90,6 +90,15 @@ ENDED = ("FullyReceived", "PartiallyReceiveCancelRest", "PartiallyReceiveCloneRe
 """Statuses of a line after which nothing more comes on it; the rest of a cloned one is expected on its clone."""
 
 
+def ordered(line: PurchaseOrderLine) -> Decimal:
+    """How much of a line is ordered: of one that is cancelled, or whose rest is, as much as was received.
+
+    A line that was received in part and cloned for the rest may still say the whole quantity; the clone says the rest.
+    """
+    cut = line.canceled_flag or line.received_status in ("PartiallyReceiveCloneRest", "PartiallyReceiveCancelRest")
+    return received(line) if cut else line.quantity
+
+
 def _outstanding(line: PurchaseOrderLine) -> bool:
     """Whether more is to come on this line."""
     ended = line.canceled_flag or line.closed_flag or line.received_status in ENDED
@@ -296,6 +305,8 @@ NEVER_BILLED: Mapping[State, str] = {
 }
 """States in which no bill is made, and why."""
 NEEDS_A_DRAFT_PO = (Event.UPDATE_PO, Event.APPROVE_PO, Event.MARK_PO_BILLED)
+PO_EVENTS = (Event.DRAFT_PO, *NEEDS_A_DRAFT_PO)
+"""Events that write the purchase order to Xero. Where one of them fires, it is marked as billed when everything is."""
 
 
 def objections(lifecycle: Lifecycle) -> list[str]:
@@ -322,6 +333,11 @@ def _objections_to(row: LifecycleRow) -> Iterator[str]:
             yield f"{row} has delete_po at {row.state}; a purchase order is deleted only at cancelled"
     if set(BILLING) <= set(row.events):
         yield f"{row} has both draft_bill and bill_per_receipt, two bills for one receipt; keep one of them"
+    if row.status and set(row.events) & set(PO_EVENTS) and not set(row.events) & set(BILLING):
+        yield (
+            f"{row} has the status {row.status}, which is that of a bill, and makes none; leave it blank, and add "
+            "approve_po where the purchase order is to be approved"
+        )
     if Event.HOLD in row.events and len(row.events) > 1:
         yield f"{row} has hold beside other events; what is held is left alone, so hold has to stand alone"
 
@@ -403,7 +419,12 @@ def prose(lifecycle: Lifecycle) -> list[str]:
 def _then(row: LifecycleRow | None) -> str:
     if row is None:
         return "nothing is done, since no row says otherwise"
-    return _listed([THEN[event].format(a_bill=A_BILL[row.status]) for event in row.events])
+    return then(row.events, row.status)
+
+
+def then(events: Sequence[Event], status: str) -> str:
+    """What these events do, in words that follow "when ...,"; `status` is the row's."""
+    return _listed([THEN[event].format(a_bill=A_BILL[status]) for event in events or (Event.NONE,)])
 
 
 def _listed(words: Sequence[str]) -> str:

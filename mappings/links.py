@@ -8,10 +8,12 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 OPEN_RECORD = "/v4_6_release/services/system_io/router/openrecord.rails"
 RECORD_TYPES = {
     **dict.fromkeys(("allocations", "credit_notes", "payments", "invoices"), "InvoiceFV"),
-    **dict.fromkeys(("purchase_orders", "bills"), "PurchaseOrderFV"),
+    **dict.fromkeys(("links", "purchase_orders", "orders", "bills"), "PurchaseOrderFV"),
 }
 """What ConnectWise calls the records of each family. The last of those that share a type is the one whose documents
 carry our link in Xero."""
+BY_BILL = ("bills", "links")
+"""Families whose records are kept under the key of a bill."""
 BILLS_PER_ORDER = 1000
 """ConnectWise has no bills: ours are numbered within their purchase order, from 1, and there are fewer than this."""
 
@@ -30,7 +32,7 @@ def order_of(key: int) -> int:
 
 def record_shown(family: str, connectwise_id: int) -> int:
     """The id by which people know a record: of a bill, that of its purchase order."""
-    return order_of(connectwise_id) if family == "bills" else connectwise_id
+    return order_of(connectwise_id) if family in BY_BILL else connectwise_id
 
 
 def nth_of(key: int) -> int:
@@ -57,7 +59,7 @@ class ConnectWiseSite:
         A bill's is that of its purchase order; a fragment, which opens the same page, tells its later bills apart.
         """
         record, fragment = connectwise_id, ""
-        if family == "bills":
+        if family in BY_BILL:
             record, nth = order_of(connectwise_id), nth_of(connectwise_id)
             fragment = f"#{nth}" if nth != 1 else ""
         query = {"recordType": RECORD_TYPES[family], "recid": str(record)}
@@ -92,9 +94,11 @@ XERO_PAGES = {
     "&redirecturl=/AccountsPayable/ViewCreditNote.aspx?creditNoteID={id}",
     # What an order became is looked at on its bill.
     **dict.fromkeys(
-        ("purchase_orders", "bills"),
+        ("purchase_orders", "bills", "links"),
         "/organisationlogin/default.aspx?shortcode={code}&redirecturl=/AccountsPayable/Edit.aspx?InvoiceID={id}",
     ),
+    "orders": "/organisationlogin/default.aspx?shortcode={code}"
+    "&redirecturl=/Accounts/Payable/PurchaseOrders/Edit/{id}/",
 }
 """The page that shows a family's documents (xero.md, section 12)."""
 

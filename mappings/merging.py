@@ -130,7 +130,7 @@ HEADER = (
 @cache
 def _header_of(kind: Kind) -> tuple[_Field, ...]:
     """The fields that the header of this kind of document has, as Xero calls them there."""
-    names = {"Number": kind.number, "DueDate": "DueDate" if kind.due else "", "Url": "Url" if kind.linked else ""}
+    names = {"Number": kind.number, "DueDate": kind.due, "Url": "Url" if kind.linked else ""}
     return tuple(replace(each, name=name) for each in HEADER if (name := names.get(each.name, each.name)))
 
 
@@ -177,10 +177,26 @@ class Merged:
         return "; ".join(map(str, self.changes)) or "nothing that Xero shows"
 
 
-def untouched(answer: Found, theirs: Found) -> bool:
-    """Whether a document stands as Xero answered our last write, in everything that a person could have changed."""
+STEPS = ("DRAFT", "SUBMITTED", "AUTHORISED", "BILLED", "DELETED")
+"""The statuses of a purchase order, in the order in which it comes through them (xero.md, section 8)."""
+
+
+def further(one: str, other: str) -> str:
+    """The status of a purchase order that comes later; one that is not known comes last."""
+    return max(one, other, key=_step)
+
+
+def _step(status: str) -> int:
+    return STEPS.index(status) if status in STEPS else len(STEPS)
+
+
+def untouched(answer: Found, theirs: Found, *, any_status: bool = False) -> bool:
+    """Whether a document stands as Xero answered our last write, in everything that a person could have changed.
+
+    `any_status`: its status may be another one.
+    """
     before, now = Posted.read(answer), Posted.read(theirs)
-    if (before.status, before.total, now.attachments) != (now.status, now.total, False):
+    if (before.total, now.attachments) != (now.total, False) or (before.status != now.status and not any_status):
         return False
     if not all(_same(each.theirs(before), each.theirs(now)) for each in HEADER):
         return False
@@ -212,11 +228,32 @@ class _Merging:
     def done(self) -> Merged:
         kind = self.new.kind
         body: dict[str, Any] = {kind.id: self.theirs.xero_id}
+        self.merged.body = body
+        if self.new.status == "DELETED":
+            self._delete(body)
+            return self.merged
         for each in _header_of(kind):
             self._header(each, body)
+        if not kind.posts:
+            self._status(body)
         self._lines(body)
-        self.merged.body = body
+        if not kind.posts:
+            # Whether Xero takes an update without it is not known; it is needed for a new one (xero.md, section 8).
+            body.setdefault("Contact", {"ContactID": self.theirs.contact_id})
         return self.merged
+
+    def _delete(self, body: dict[str, Any]) -> None:
+        """Delete a purchase order, and rename it: Xero never frees the number of a deleted one (xero.md, section 8)."""
+        for name, theirs, ours in (
+            (self.new.kind.number, self.theirs.number, self.new.number),
+            ("Status", self.theirs.status, self.new.status),
+        ):
+            if theirs != ours:
+                body[name] = ours
+                self.merged.changes.append(FieldChange(name, theirs, ours))
+        # Xero takes it with these two; whether with less is not known.
+        body["Contact"] = {"ContactID": self.theirs.contact_id}
+        body["Date"] = _as_sent(self.theirs.date)
 
     def _header(self, each: _Field, body: dict[str, Any]) -> None:
         new, theirs, base = each.ours(self.new), each.theirs(self.theirs), each.theirs(self.base)
@@ -234,6 +271,15 @@ class _Merging:
             )
         else:
             self.merged.changes.append(FieldChange(each.name, theirs, value))
+
+    def _status(self, body: dict[str, Any]) -> None:
+        """Raise the status of a purchase order where ours is raised; what people made of it is never set back."""
+        new, theirs = self.new.status, self.theirs.status
+        old = self.old.status if self.old is not None else self.base.status
+        if new == old or further(new, theirs) == theirs:
+            return
+        body["Status"] = new
+        self.merged.changes.append(FieldChange("Status", theirs, new))
 
     def _decided(self, name: str, old: Any, new: Any, base: Any, theirs: Any, strict: bool = False) -> Any:
         """The value that a field ends with; clashes and kept ones are noted on the way."""

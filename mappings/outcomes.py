@@ -66,6 +66,7 @@ class Reason(StrEnum):
     RECONCILED_IN_XERO = "reconciled_in_xero"
     CANNOT_ALLOCATE = "cannot_allocate"
     AUTHORISED_IN_XERO = "authorised_in_xero"
+    BILLED_IN_XERO = "billed_in_xero"
     EDITED_IN_XERO = "edited_in_xero"
     REMOVED_IN_XERO = "removed_in_xero"
     NUMBER_CONFLICT = "number_conflict"
@@ -222,6 +223,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.AUTHORISED_IN_XERO: Explanation(
         "The record changed in ConnectWise after its document was approved in Xero; policy says to leave that alone.",
+        "Make the same change in Xero by hand, or undo it in ConnectWise.",
+    ),
+    Reason.BILLED_IN_XERO: Explanation(
+        "The purchase order was changed or cancelled in ConnectWise after it was marked as billed in Xero.",
         "Make the same change in Xero by hand, or undo it in ConnectWise.",
     ),
     Reason.EDITED_IN_XERO: Explanation(

@@ -15,7 +15,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from mappings.kinds import BILL
+from mappings.kinds import BILL, PURCHASE_ORDER
 from mappings.money import plain
 from mappings.outcomes import Hold, Reason
 from mappings.policy import Decisions
@@ -93,14 +93,14 @@ _JOINTS = re.compile(r" / |[,;]")
 """What people and Xero's own copy-to-bill join several numbers with (design 5)."""
 
 
-def names_order(found: Found, order: str) -> bool:
+def names_order(found: Found, *numbers: str) -> bool:
     """Whether a supplier's bill says in its number or reference that it is for this purchase order.
 
-    As the whole of it, or as one part: PO7 is not PO77 (design 5).
+    By any of the order's numbers, as the whole of it or as one part: PO7 is not PO77 (design 5).
     """
-    wanted = fold(order)
-    return bool(wanted) and any(
-        wanted == fold(part) for text in (found.number, found.reference) for part in (text, *_JOINTS.split(text))
+    wanted = {fold(number) for number in numbers} - {""}
+    return any(
+        fold(part) in wanted for text in (found.number, found.reference) for part in (text, *_JOINTS.split(text))
     )
 
 
@@ -138,7 +138,9 @@ def decide(document: Document, found: Sequence[Found], decisions: Decisions, tak
     if not candidates:
         return _buried(document, rivals)
     other = candidates[0]
-    if take and len(candidates) == 1:
+    others_order = document.kind is PURCHASE_ORDER and other.contact_id.lower() != document.contact_id.lower()
+    # Another supplier's order is never written to, whoever asks for it (xero.md, trap 2).
+    if take and len(candidates) == 1 and not others_order:
         return Adopt(document, other, take == "ours" and bool(_differences(document, other)))
     if not ours and (decisions.adopt.existing == "hold" or len(live) > 1):
         there = ", ".join(
@@ -159,6 +161,7 @@ def decide(document: Document, found: Sequence[Found], decisions: Decisions, tak
 
 def _buried(document: Document, dead: Sequence[Found]) -> Hold:
     """All that was found is voided or deleted: ours stays so, and somebody else's keeps its number."""
+    # A purchase order carries no link: whose it was cannot be told.
     ours = next((other for other in dead if other.url == document.url), None)
     other = ours or dead[0]
     what = f"{document.organisation} has {other.number}"
@@ -174,7 +177,10 @@ def _buried(document: Document, dead: Sequence[Found]) -> Hold:
         f"{what} already ({plain(other.total)} {other.currency} for {other.contact_name}); it was {_done(other)}, but "
         "keeps its number.",
         f"Give the {document.kind.source} another number in ConnectWise, or renumber the {_done(other)} document in "
-        "Xero.",
+        "Xero."
+        if document.kind is not PURCHASE_ORDER
+        else f"Give {document.reference} another number in ConnectWise, or change purchase_order_number under "
+        "[purchases] in policy.toml: Xero never frees the number of a deleted purchase order.",
     )
 
 

@@ -61,8 +61,8 @@ class Posted:
     """A document as Xero has it. Amounts in its own currency; `rate` in its units per one of the base's.
 
     `paid` and `credited` of an invoice or a bill are what it was settled by; of a credit note what was refunded and
-    what was allocated to invoices. People see a bill's `number` as its Reference, and its `reference` not at all, if
-    Xero keeps that (xero.md, 1.1).
+    what was allocated to invoices. `due_date` of a purchase order is its delivery date. People see a bill's `number` as
+    its Reference, and its `reference` not at all, if Xero keeps that (xero.md, 1.1).
     """
 
     xero_id: str
@@ -86,7 +86,7 @@ class Posted:
 
     @classmethod
     def read(cls, found: Found) -> Posted:
-        """Everything that an answer of `/Invoices` or `/CreditNotes` says of the document."""
+        """Everything that an answer of `/Invoices`, `/CreditNotes` or `/PurchaseOrders` says of the document."""
         given = json.loads(found.text, parse_float=Decimal)
 
         def summed(names: Sequence[str], amount: str) -> Decimal:
@@ -105,7 +105,12 @@ class Posted:
             contact_id=found.contact_id,
             contact_name=found.contact_name,
             date=found.date,
-            due_date=parse_date(given.get("DueDateString") or given.get("DueDate")),
+            due_date=parse_date(
+                given.get("DueDateString")
+                or given.get("DueDate")
+                or given.get("DeliveryDateString")
+                or given.get("DeliveryDate")
+            ),
             currency=found.currency,
             rate=_number(given.get("CurrencyRate")),
             reference=given.get("Reference") or "",

@@ -46,20 +46,46 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "invoiced-not-received": ("po_number", "connectwise_id", "vendor", "vendor_invoice_number", "ordered_value"),
     "paid-not-received": ("po_number", "connectwise_id", "bill_number", "paid", "received_value"),
+    "purchase-match": (
+        "po_number", "line", "ordered", "received", "billed", "price_variance", "quantity_variance", "on_billed",
+        "certainty", "customer", "currency", "item", "po_connectwise_id", "line_connectwise_id",
+    ),
     "parallel-run": ("document", "reference", "connectwise_id", "verdict", "ours", "theirs", "difference"),
+    "margin": (
+        "po_number", "po_connectwise_id", "invoice_number", "invoice_connectwise_id", "cost", "revenue", "margin",
+        "certainty", "customer", "cost_currency", "revenue_currency",
+    ),
 }  # fmt: skip
 """The reports, and the columns of each."""
-MONEY = ("received_value", "ordered_value", "paid", "ours", "theirs", "difference")
-"""Columns that hold money."""
+TOTALS: Mapping[str, tuple[str, ...]] = {
+    "purchase-match": (
+        "customer", "po_number", "ordered_value", "received_value", "billed_value", "on_billed_value", "price_variance",
+        "quantity_variance", "currency",
+    ),
+    "margin": (
+        "customer", "po_number", "cost", "revenue", "margin", "never_charged", "cost_currency", "revenue_currency",
+    ),
+}  # fmt: skip
+"""The columns of the totals of those reports that have any; without a po_number: of all orders of the customer."""
+NUMBERS = (
+    "received_value", "ordered_value", "paid", "ours", "theirs", "difference", "cost", "revenue", "margin",
+    "never_charged", "billed_value", "on_billed_value", "ordered", "received", "billed", "on_billed", "price_variance",
+    "quantity_variance",
+)  # fmt: skip
+"""Columns that hold money or quantities."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report that was made. `notes` are sentences for people below the table: what to do about it."""
+    """A report that was made. `notes` are sentences for people below the table: what to do about it.
+
+    `totals` are by customer and order; without an order, of all orders of the customer.
+    """
 
     name: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    totals: tuple[Row, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mappings import bills, related
+from mappings import bills, orders, related
 from mappings.connectwise import SourceInvoice
 from mappings.credit_notes import to_xero_credit_note
 from mappings.csv_tables import Row
 from mappings.invoices import organisation_of, to_xero_invoice
-from mappings.kinds import BILL, CREDIT_NOTE, INVOICE
+from mappings.kinds import BILL, CREDIT_NOTE, INVOICE, PURCHASE_ORDER
 from mappings.namesakes import Names, Namesakes, names_of
 from mappings.outcomes import Hold
 from mappings.related import Related, Wanted
@@ -36,6 +36,17 @@ def _payers(sources: Iterable[SourceInvoice]) -> set[int]:
     return {number for number in paying if number is not None}
 
 
+def _purchases(to_xero: Callable[[Any, Surroundings], Document | Hold]) -> Source:
+    return Source(
+        to_xero,
+        bills.organisation_of,
+        lambda _sources, _tables: Wanted(),
+        bills.for_mapping,
+        bills.names_of,
+        bills.suppliers,
+    )
+
+
 def _sales(to_xero: Callable[[SourceInvoice, Surroundings], Document | Hold]) -> Source:
     return Source(
         to_xero,
@@ -50,12 +61,6 @@ def _sales(to_xero: Callable[[SourceInvoice, Surroundings], Document | Hold]) ->
 SOURCES: Mapping[str, Source] = {
     INVOICE.family: _sales(to_xero_invoice),
     CREDIT_NOTE.family: _sales(to_xero_credit_note),
-    BILL.family: Source(
-        bills.to_xero_bill,
-        bills.organisation_of,
-        lambda _sources, _tables: Wanted(),
-        bills.for_mapping,
-        bills.names_of,
-        bills.suppliers,
-    ),
+    BILL.family: _purchases(bills.to_xero_bill),
+    PURCHASE_ORDER.family: _purchases(orders.to_xero_order),
 }

@@ -9,8 +9,8 @@ from decimal import Decimal
 from functools import cached_property
 from shlex import quote
 
-from mappings.kinds import BILL, INVOICE
-from mappings.merging import LastWrite, Merged, merge, shown
+from mappings.kinds import BILL, INVOICE, PURCHASE_ORDER
+from mappings.merging import LastWrite, Merged, merge, shown, untouched
 from mappings.money import ZERO, plain
 from mappings.outcomes import Hold, Reason, XeroList
 from mappings.plans import Bound, Take
@@ -43,6 +43,16 @@ class Update:
     def content(self) -> str:
         """The element of the write, as text."""
         return write_json(self.merged.body)
+
+    @property
+    def deletes(self) -> bool:
+        """Whether it deletes the document: a purchase order that was cancelled."""
+        return self.document.status == "DELETED"
+
+    @property
+    def is_step(self) -> bool:
+        """Whether it only raises the status of a purchase order, and changes nothing on it."""
+        return not self.deletes and all(change.name == "Status" for change in self.merged.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +90,20 @@ def decide_update(
     update = Update(document, bound, last, theirs, take)
     if take == "theirs":
         return Settled(document, theirs, update.merged.line_ids, theirs.total)
+    if not theirs.live and update.deletes:
+        # Done: by our write, of which no answer came, or by a person who was quicker.
+        return Settled(document, theirs, {}, theirs.total, in_doubt)
     if not theirs.live:
         return removed(document, last, theirs)
     if not update.merged.changes and not update.merged.clashes:
         total = expected_total(update, theirs)
-        return Settled(document, theirs, update.merged.line_ids, total, in_doubt)
+        return Settled(document, theirs, update.merged.line_ids, total, in_doubt and changed_since(document, bound))
     return _obstacle(update, decisions, lock_date) or update
+
+
+def changed_since(document: Document, bound: Bound) -> bool:
+    """Whether there was anything to write; what was changed and changed back before it arrived is as it was."""
+    return document.fingerprint != bound.fingerprint
 
 
 def expected_total(update: Update, answer: Found) -> Decimal:
@@ -104,12 +122,13 @@ def expected_total(update: Update, answer: Found) -> Decimal:
 def removed(document: Document, last: LastWrite, theirs: Found | None) -> Hold:
     """A document that a person deleted or voided stays so."""
     how = f"somebody {theirs.status.lower()} it" if theirs is not None else "Xero does not show it any more"
+    burnt = "give it another number in ConnectWise, since Xero never frees that of a deleted one; then "
     return Hold(
         Reason.REMOVED_IN_XERO,
         document.number,
         f"{document.organisation} had {last.answer.number or document.number} for this record, and {how}.",
         "Nothing, if that was meant (`--take theirs` closes this exception). To have it posted again: "
-        f"{_command(document, '--recreate')}.",
+        f"{burnt if document.kind is PURCHASE_ORDER else ''}{_command(document, '--recreate')}.",
     )
 
 
@@ -117,6 +136,8 @@ def _obstacle(update: Update, decisions: Decisions, lock_date: dt.date | None) -
     """Why an edit is not written, with the correction in words; None: nothing stands against it."""
     document, theirs = update.document, Posted.read(update.theirs)
     told = f"{document.reference} changed in ConnectWise after it was posted: {in_words(update)}."
+    if document.kind is PURCHASE_ORDER:
+        return _order_stands(update, told)
     if document.kind is BILL and theirs.status not in EDITABLE:
         return _approved_bill(update, told)
     if theirs.paid or theirs.credited or theirs.status == "PAID":
@@ -147,14 +168,7 @@ def _obstacle(update: Update, decisions: Decisions, lock_date: dt.date | None) -
             _correction(update),
         )
     if update.merged.clashes:
-        both = "; ".join(map(str, update.merged.clashes[:MOST_WORDS]))
-        return Hold(
-            Reason.EDITED_IN_XERO,
-            ", ".join(dict.fromkeys(clash.name for clash in update.merged.clashes))[:200],
-            f"{told} A person changed it in Xero as well: {both}.",
-            f"Make the two agree by hand; or decide for one: {_command(document, '--take ours')} writes what "
-            "ConnectWise says, --take theirs leaves Xero as it is.",
-        )
+        return _clashing(update, told)
     if lock_date is not None and theirs.date is not None and theirs.date <= lock_date:
         return Hold(
             Reason.PERIOD_LOCKED,
@@ -165,6 +179,54 @@ def _obstacle(update: Update, decisions: Decisions, lock_date: dt.date | None) -
             waits_on=(XeroList.ORGANISATION,),
         )
     return None
+
+
+def _clashing(update: Update, told: str) -> Hold:
+    """A person changed the same in Xero: both values, and who decides."""
+    both = "; ".join(map(str, update.merged.clashes[:MOST_WORDS]))
+    return Hold(
+        Reason.EDITED_IN_XERO,
+        ", ".join(dict.fromkeys(clash.name for clash in update.merged.clashes))[:200],
+        f"{told} A person changed it in Xero as well: {both}.",
+        f"Make the two agree by hand; or decide for one: {_command(update.document, '--take ours')} writes what "
+        "ConnectWise says, --take theirs leaves Xero as it is.",
+    )
+
+
+def _order_stands(update: Update, told: str) -> Hold | None:
+    """Why a purchase order is not changed, or not deleted: it is billed, or a person changed it. None: nothing is."""
+    document, theirs = update.document, update.theirs
+    number, worth = theirs.number or document.number, f"{plain(theirs.total)} {theirs.currency}"
+    done = f"then say that it is done with {_command(document, '--take theirs')}"
+    if update.deletes:
+        cancelled = f"{document.reference} was cancelled in ConnectWise."
+        if theirs.status == "BILLED":
+            return Hold(
+                Reason.BILLED_IN_XERO,
+                number,
+                f"{cancelled} {number} in Xero is billed ({worth}), so it is not deleted.",
+                f"Look for the bill of {number} in Xero and see to it; {done}.",
+            )
+        if update.take != "ours" and not untouched(update.last.answer, theirs, any_status=True):
+            base = update.last.answer
+            return Hold(
+                Reason.EDITED_IN_XERO,
+                number,
+                f"{cancelled} {number} in Xero ({theirs.status.lower()}, {worth}) is not as we left it (it was "
+                f"{plain(base.total)} {base.currency}): a person changed it, so it is not deleted.",
+                f"Delete {number} in Xero if it is off; or decide: {_command(document, '--take ours')} deletes it, "
+                "--take theirs leaves it as it is.",
+            )
+        return None
+    if theirs.status == "BILLED":
+        return Hold(
+            Reason.BILLED_IN_XERO,
+            ", ".join(dict.fromkeys(change.name for change in update.merged.changes))[:200] or number,
+            f"{told} {number} in Xero is billed with {worth}; by ConnectWise it would be {plain(document.total)} "
+            f"{document.currency}. A billed purchase order is not changed.",
+            f"Change {number} in Xero by hand if it matters, {done}; or undo the change in ConnectWise.",
+        )
+    return _clashing(update, told) if update.merged.clashes else None
 
 
 def _approved_bill(update: Update, told: str) -> Hold:
@@ -191,13 +253,15 @@ def in_words(update: Update) -> str:
         told.append(f"total {plain(update.bound.total)} {update.bound.currency} -> {plain(new.total)} {new.currency}")
     if old is None:
         return "; ".join(told) or update.merged.in_words
+    party, due = ("supplier", "delivery date") if new.kind is PURCHASE_ORDER else ("customer", "due date")
     for name, before, after in (
         ("number", old.number, new.number),
-        ("customer", old.contact_name, new.contact_name),
+        (party, old.contact_name, new.contact_name),
         ("date", old.date, new.date),
-        ("due date", old.due_date, new.due_date),
+        (due, old.due_date, new.due_date),
         ("reference", old.document_reference, new.document_reference),
         ("exchange rate", old.currency_rate, new.currency_rate),
+        *([] if new.kind.posts else [("status", old.status, new.status)]),
     ):
         if before != after:
             told.append(f"{name} {shown(before)} -> {shown(after)}")

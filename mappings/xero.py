@@ -19,7 +19,7 @@ from typing import Any
 
 import simplejson
 
-from mappings.kinds import KINDS, Kind
+from mappings.kinds import KINDS, PURCHASE_ORDER, Kind
 from mappings.money import ZERO, to_cents, total
 
 EMPTY_ID = "00000000-0000-0000-0000-000000000000"
@@ -365,6 +365,7 @@ class Line:
 class Document:
     """A document on its way to Xero: who, what, when, in which organisation.
 
+    `due_date` of a purchase order is when it is to be delivered, None where nobody knows.
     `company_id` is the ConnectWise company whose contact was found by rule, to be remembered (0: contacts.csv named
     it). `receipt`, `billed` and `source` are of a bill: the receipt that it is for, how much of which line of the order
     it holds, and a digest of what ConnectWise said of that; `orders` are the numbers of all its orders, where several
@@ -382,7 +383,7 @@ class Document:
     contact_id: str
     contact_name: str
     date: dt.date
-    due_date: dt.date
+    due_date: dt.date | None
     currency: str
     currency_rate: Decimal | None
     document_reference: str
@@ -425,12 +426,13 @@ class Document:
 
     def body(self) -> dict[str, Any]:
         """The document as the API takes it on create. LineAmountTypes is never NoTax (xero.md, trap 14)."""
+        kind = self.kind
         body: dict[str, Any] = {
             "Type": self.type,
-            self.kind.number: self.number,
+            kind.number: self.number,
             "Contact": {"ContactID": self.contact_id},
             "Date": self.date.isoformat(),
-            "DueDate": self.due_date.isoformat(),
+            kind.due: self.due_date.isoformat() if self.due_date is not None else None,
             "LineAmountTypes": "Exclusive",
             "CurrencyCode": self.currency,
             "Reference": self.document_reference,
@@ -438,9 +440,12 @@ class Document:
             "Status": self.status,
             "LineItems": [line.body() for line in self.lines],
         }
-        if not self.kind.due:
-            del body["DueDate"]
-        if not self.kind.linked:
+        if not kind.posts:
+            # An answer names this type, and a write has no such field (xero.md, section 8).
+            del body["Type"]
+        if not kind.due or self.due_date is None:
+            del body[kind.due]
+        if not kind.linked:
             del body["Url"]
         if self.currency_rate is not None:
             body["CurrencyRate"] = self.currency_rate
@@ -448,9 +453,13 @@ class Document:
 
     @property
     def content(self) -> str:
-        """The document as text, the status left out: a person may approve it, and that is no edit of ours."""
+        """The document as text, the status left out: a person may approve it, and that is no edit of ours.
+
+        The status of a purchase order is ours to raise, and belongs to it.
+        """
         body = self.body()
-        del body["Status"]
+        if self.kind.posts:
+            del body["Status"]
         return write_json(body)
 
     @cached_property
@@ -465,7 +474,7 @@ class Document:
     @cached_property
     def _text(self) -> str:
         given = {name: getattr(self, name) for name in DOCUMENT_FIELDS}
-        given |= {name: given[name].isoformat() for name in ("date", "due_date")}
+        given |= {name: on.isoformat() for name in ("date", "due_date") if (on := given[name]) is not None}
         return write_json(given | {"lines": [[getattr(line, name) for name in LINE_FIELDS] for line in self.lines]})
 
     @classmethod
@@ -479,7 +488,7 @@ class Document:
                 "connectwise_id": int(given["connectwise_id"]),
                 "company_id": int(given.get("company_id", 0)),
                 "date": dt.date.fromisoformat(given["date"]),
-                "due_date": dt.date.fromisoformat(given["due_date"]),
+                "due_date": parse_date(given["due_date"]),
                 "rows_used": tuple(given["rows_used"]),
                 "lines": lines,
                 "billed": tuple((key, quantity) for key, quantity in given.get("billed", ())),
@@ -526,12 +535,17 @@ class Found:
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Found:
-        """From an element of `/Invoices` or `/CreditNotes`."""
+        """From an element of `/Invoices`, `/CreditNotes` or `/PurchaseOrders`."""
         contact = given.get("Contact") or {}
+        is_order = "PurchaseOrderID" in given
+        if is_order:
+            # It comes with all that Xero knows of the supplier, which changes with each of his bills.
+            given = {**given, "Contact": {name: contact.get(name) for name in ("ContactID", "Name")}}
         return cls(
-            given.get("InvoiceID") or given.get("CreditNoteID") or "",
-            given.get("Type") or "",
-            given.get("InvoiceNumber") or given.get("CreditNoteNumber") or "",
+            given.get("InvoiceID") or given.get("CreditNoteID") or given.get("PurchaseOrderID") or "",
+            # That Xero answers this one is recorded, and not in its description.
+            given.get("Type") or (PURCHASE_ORDER.type if is_order else ""),
+            given.get("InvoiceNumber") or given.get("CreditNoteNumber") or given.get("PurchaseOrderNumber") or "",
             given.get("Url") or "",
             contact.get("ContactID") or "",
             contact.get("Name") or "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -19,10 +19,12 @@ from blocks.doors import Doors
 from blocks.failures import LimitReached, Unreachable
 from mappings.allocations import Allocating
 from mappings.billing import bill_value
-from mappings.connectwise import Invoice, SourceBill, SourceInvoice
+from mappings.connectwise import Invoice, SourceBill, SourceInvoice, SourceOrder
 from mappings.kinds import KINDS, Kind
+from mappings.linked_transactions import Link
 from mappings.links import xero_link
 from mappings.money import plain
+from mappings.orders import order_value
 from mappings.outcomes import EXPLANATIONS, WAITING, Hold, Outcome
 from mappings.payments import Paying
 from mappings.plans import Adopt, Create, Take
@@ -66,7 +68,7 @@ class Entry:
     raw: dict[str, Any]
     header: Invoice | None = None
     seen: str = ""
-    source: SourceInvoice | SourceBill | None = None
+    source: SourceInvoice | SourceBill | SourceOrder | None = None
 
     @classmethod
     def known(cls, standing: Standing) -> Entry:
@@ -112,7 +114,7 @@ class Cycle:
     say: Callable[[str], None] = logging.getLogger(__name__).info
     progress: Callable[[int, int], None] = lambda _done, _known: None
     counts: Counter[str] = field(default_factory=Counter)
-    planned: list[Create | Adopt | Update | Settled | Remove | Paying | Allocating] = field(default_factory=list)
+    planned: list[Create | Adopt | Update | Settled | Remove | Paying | Allocating | Link] = field(default_factory=list)
     credited: list[dict[str, Any]] = field(default_factory=list)
     gathered: list[tuple[Entry, Create]] = field(default_factory=list)
     pending: list[tuple[Entry, Update]] = field(default_factory=list)
@@ -131,6 +133,19 @@ class Cycle:
     def kind(self) -> Kind:
         """The kind of document that this family posts."""
         return KINDS[self.family]
+
+    def beside(self, family: str) -> Cycle:
+        """The same cycle for documents of another family, with counts of its own."""
+        return replace(
+            self,
+            family=family,
+            counts=Counter(),
+            dealt_with=set(),
+            settled={},
+            entries={},
+            gathered=[],
+            pending=[],
+        )
 
     def now(self) -> datetime:
         """The cycle's time, UTC and aware."""
@@ -203,12 +218,15 @@ class Cycle:
         """The outcome of a record with everything that people and later cycles need of it."""
         header = entry.header
         bill = entry.source if isinstance(entry.source, SourceBill) else None
+        order = entry.source if isinstance(entry.source, SourceOrder) else None
         organisation = document.organisation if document else organisation
         amount, currency = "", ""
         if document is not None:
             amount, currency = plain(document.total), document.currency
         elif bill is not None:
             amount, currency = plain(bill_value(bill)), bill.header.currency.currency_code
+        elif order is not None:
+            amount, currency = plain(order_value(order)), order.header.currency.currency_code
         elif header is not None:
             amount, currency = plain(header.total), header.currency.currency_code
         return Result(
@@ -226,7 +244,7 @@ class Cycle:
             xero_id=xero_id,
             connectwise_url=self.doors.site.link(self.family, entry.connectwise_id),
             xero_url=self.xero_url(organisation, xero_id) if xero_id else "",
-            rows_used=document.rows_used if document else bill.cited if bill else (),
+            rows_used=document.rows_used if document else said.cited if (said := bill or order) else (),
             waits_on=[name.value for name in hold.waits_on] if hold else (),
             seen=entry.seen,
             body=body,

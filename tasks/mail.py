@@ -18,7 +18,7 @@ from blocks.audit.database import AuditUnusable, LeaseLost
 from blocks.audit.leases import HeldLease, LeaseTaken, hold
 from blocks.mail import ExceptionMail, MailNotSent, MailServerSilent
 from mappings.notices import Notice, notices
-from mappings.reports import MONEY, Report
+from mappings.reports import NUMBERS, Report
 from tasks.cycle import Cycle
 
 MOST = 20
@@ -124,7 +124,7 @@ def mail_report(batch: ReportMailing) -> list[str]:
 
 def rendered_report(report: Report, run_url: str) -> tuple[str, str]:
     """The mail of a report as plain text and as HTML."""
-    given = {"report": report, "money": MONEY, "run_url": run_url, "most": MOST_ROWS}
+    given = {"report": report, "money": NUMBERS, "run_url": run_url, "most": MOST_ROWS}
     templates = _templates()
     return (
         templates.get_template("report.txt.j2").render(given).lstrip("\n"),

@@ -31,7 +31,7 @@ from blocks.audit.runs import Result, Standing
 from blocks.failures import LimitReached, Unreachable
 from blocks.xero.client import KEY_LASTS, BatchRefused, Element, FateUnknown
 from mappings import checks
-from mappings.kinds import BILL, Kind
+from mappings.kinds import BILL, PURCHASE_ORDER, Kind
 from mappings.links import order_of
 from mappings.merging import LastWrite
 from mappings.money import plain
@@ -412,28 +412,53 @@ def _look_among_bills(cycle: Cycle, documents: Sequence[Document]) -> dict[int, 
     asked = sorted({document.contact_id for document in documents if document.contact_id})
     fresh = [found for page in cycle.doors.xero.bills_of(tenant_id, asked) for found in page] if asked else []
     bound = requests.owners(cycle.doors.audit, tenant_id, [found.xero_id for found in fresh])
+    numbers = _numbers_of_orders(cycle, documents) if fresh else {}
     shared = orders.sharing(cycle.doors.audit, [key for _, key in bound.values()])
     for document in documents:
         record = (document.family, document.connectwise_id)
-        lead = order_of(document.connectwise_id)
-        on_it = {lead} | orders_on(dict(document.billed), lead)
+        on_it = _orders_on(document)
+        names = {*(document.orders or (document.reference,)), *(name for n in on_it for name in numbers.get(n, ()))}
         own: list[Found] = []
         others: list[Found] = []
         for found in fresh:
             owner = bound.get(found.xero_id) or cycle.doors.site.record_of(found.url)
             if owner == record:
                 own.append(found)
-            elif (
-                found.live
-                and found.contact_id.lower() == document.contact_id.lower()
-                and any(names_order(found, number) for number in document.orders or (document.reference,))
-            ):
+            elif found.live and found.contact_id.lower() == document.contact_id.lower() and names_order(found, *names):
                 if owner is None:
                     own.append(found)
                 elif on_it.isdisjoint(shared.get(owner[1]) or {order_of(owner[1])}):
                     others.append(found)
         there[document.connectwise_id] = InXero(own, others)
     return there
+
+
+def _orders_on(document: Document) -> set[int]:
+    """The orders that a bill is for: the one that it is kept under, and those that share it."""
+    lead = order_of(document.connectwise_id)
+    return {lead} | orders_on(dict(document.billed), lead)
+
+
+def _numbers_of_orders(cycle: Cycle, documents: Sequence[Document]) -> dict[int, set[str]]:
+    """By order, what its purchase order in Xero was called when we wrote it, and is called now.
+
+    A bill that a person copied from it there bears that number, which the template or she herself may have changed.
+    """
+    audit, tenant_id = cycle.doors.audit, documents[0].tenant_id
+    ids = sorted({number for document in documents for number in _orders_on(document)})
+    bound = {
+        number: one
+        for number, one in requests.bound(audit, PURCHASE_ORDER.family, ids).items()
+        if one.tenant_id == tenant_id
+    }
+    if not bound:
+        return {}
+    lasts = requests.last_writes(audit, PURCHASE_ORDER.family, list(bound))
+    there = cycle.doors.xero.documents_by_id(tenant_id, PURCHASE_ORDER, [one.xero_id for one in bound.values()])
+    return {
+        number: {lasts[number].answer.number} | ({there[one.xero_id].number} if one.xero_id in there else set())
+        for number, one in bound.items()
+    }
 
 
 def _alike(lost: Sequence[Document], free: Sequence[Found]) -> dict[int, Sequence[Found]]:
@@ -463,7 +488,11 @@ def choose(
     some keep their number, some free it, and only trying tells.
     """
     taken = [other for other in there.others if other.live]
-    own = [other for other in there.own if refused or other.live or other.url == document.url]
+    # Of purchase orders it is known: Xero never frees the number of a deleted one (xero.md, section 8).
+    kept = refused or cycle.kind is PURCHASE_ORDER
+    own = [other for other in there.own if kept or other.live or other.url == document.url]
+    if cycle.kind is PURCHASE_ORDER:
+        own += [other for other in there.others if not other.live]
     if taken and not any(other.live for other in own):
         return Hold(
             Reason.NUMBER_CONFLICT,

@@ -20,6 +20,7 @@ from prefect.cache_policies import NO_CACHE
 
 from blocks.audit import runs
 from blocks.doors import Doors
+from mappings.kinds import PURCHASE_ORDER
 from mappings.outcomes import Outcome
 from tasks.cycle import Cycle
 
@@ -108,8 +109,11 @@ def outcome_row(row: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def _reference(row: Mapping[str, Any]) -> str:
-    """The number of a record; of one of several bills of an order with the receipt that it is for."""
-    part = row.get("part") or ""
+    """The number of a record; of one of several bills of an order with the receipt that it is for.
+
+    An order's own document says that it is that: its bill may be called by the same number.
+    """
+    part = row.get("part") or (PURCHASE_ORDER.word if row.get("family") == PURCHASE_ORDER.family else "")
     return f"{row['reference']} / {part}" if part else str(row["reference"])
 
 

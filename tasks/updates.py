@@ -252,9 +252,19 @@ def _not_taken(cycle: Cycle, each: Update, words: str) -> list[Result]:
 
 
 def _updated(cycle: Cycle, each: Update, found: Found) -> Result:
-    problems = checks.after_update(each, found)
+    problems = [] if each.deletes else checks.after_update(each, found)
     hold = problems[0] if problems else None
-    return cycle.result(entry_of(cycle, each.document), Outcome.UPDATED, hold, each.document, found.xero_id)
+    result = cycle.result(entry_of(cycle, each.document), Outcome.UPDATED, hold, each.document, found.xero_id)
+    return replace(result, message=_deleted(each)) if each.deletes else result
+
+
+def _deleted(each: Update) -> str:
+    """What is told of a purchase order that was deleted; its number there is another one from then on."""
+    document = each.document
+    return (
+        f"{document.reference} was cancelled in ConnectWise; its purchase order in {document.organisation} was deleted "
+        f"too, and is called {document.number} there."
+    )
 
 
 def _rebinding(each: Update, found: Found) -> Rebinding:

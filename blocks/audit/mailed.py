@@ -41,7 +41,8 @@ def with_endings(audit: Audit, family: str, told: Iterable[Case]) -> list[Case]:
     known = list(told)
     with audit.reading() as connection:
         endings = _endings(connection, family, sorted({case.connectwise_id for case in known}))
-    return [_ended(case, endings.get((case.connectwise_id, case.part))) for case in known]
+        kept = _families(connection, [case.id for case in known])
+    return [_ended(case, endings.get((kept[case.id], case.connectwise_id, case.part))) for case in known]
 
 
 def note(audit: Audit, notice: Notice, now: datetime, lease: Held) -> None:
@@ -75,20 +76,29 @@ def _ended(case: Case, ending: Any) -> Case:
     return replace(case, organisation=organisation, connectwise_url=ending.connectwise_url, xero_url=ending.xero_url)
 
 
-def _endings(connection: Connection, family: str, ids: Sequence[int]) -> dict[tuple[int, str], Any]:
-    """The last outcome of each record."""
-    found: dict[tuple[int, str], Any] = {}
+def _families(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """Under which family each exception is kept: an order's bill, and its own document, may have the id of another."""
+    found: dict[int, str] = {}
+    for start in range(0, len(ids), CHUNK):
+        query = select(EXCEPTIONS.c.id, EXCEPTIONS.c.family).where(EXCEPTIONS.c.id.in_(ids[start : start + CHUNK]))
+        found |= {row.id: row.family for row in connection.execute(query)}
+    return found
+
+
+def _endings(connection: Connection, family: str, ids: Sequence[int]) -> dict[tuple[str, int, str], Any]:
+    """The last outcome of each record, by the family under which it is kept."""
+    found: dict[tuple[str, int, str], Any] = {}
     for start in range(0, len(ids), CHUNK):
         last = (
             select(func.max(OUTCOMES.c.id))
             .where(OUTCOMES.c.family.in_(kept_as(family)), OUTCOMES.c.connectwise_id.in_(ids[start : start + CHUNK]))
-            .group_by(OUTCOMES.c.connectwise_id, OUTCOMES.c.part)
+            .group_by(OUTCOMES.c.family, OUTCOMES.c.connectwise_id, OUTCOMES.c.part)
         )
         for row in connection.execute(
             select(
-                OUTCOMES.c.connectwise_id, OUTCOMES.c.part, OUTCOMES.c.organisation, OUTCOMES.c.connectwise_url,
-                OUTCOMES.c.xero_url,
+                OUTCOMES.c.family, OUTCOMES.c.connectwise_id, OUTCOMES.c.part, OUTCOMES.c.organisation,
+                OUTCOMES.c.connectwise_url, OUTCOMES.c.xero_url,
             ).where(OUTCOMES.c.id.in_(last))
         ):  # fmt: skip
-            found[(row.connectwise_id, row.part)] = row
+            found[(row.family, row.connectwise_id, row.part)] = row
     return found

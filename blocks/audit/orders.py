@@ -14,10 +14,12 @@ from blocks.audit import requests, runs
 from blocks.audit.database import Audit, Held, pack
 from blocks.audit.runs import STANDING, Standing, standing_of
 from blocks.audit.tables import BINDINGS, PURCHASE_ORDERS, RECORDS, SHARED_BILLS
-from mappings.kinds import BILL
+from mappings.kinds import BILL, PURCHASE_ORDER
+from mappings.lifecycle_change import Answered, KnownOrder
 from mappings.links import BILLS_PER_ORDER, bill_key, order_of
 from mappings.merging import LastWrite
 from mappings.plans import Bound
+from mappings.reports import written_value
 from mappings.shares import orders_on, share_of
 from mappings.xero import Document
 
@@ -49,6 +51,7 @@ class Order:
     seen: str
     content: str
     lifecycle: str
+    answered: str
     also_covers: str = ""
 
 
@@ -101,6 +104,32 @@ def everything(audit: Audit) -> list[Order]:
         return [Order(*row) for row in rows]
 
 
+def as_left(audit: Audit) -> list[KnownOrder]:
+    """All orders as the last cycle left them, for a comparison of lifecycles."""
+    found = everything(audit)
+    placed = requests.bound(audit, PURCHASE_ORDER.family, [each.connectwise_id for each in found])
+    posted = bills(audit, [each.connectwise_id for each in found])
+    left: list[KnownOrder] = []
+    for each in found:
+        written = [one.last.document for one in posted.get(each.connectwise_id, ())]
+        # A bill of a person that we took over is for all that was received.
+        billed = sum(
+            (written_value(document, each.connectwise_id) for document in written if document is not None), Decimal(0)
+        )
+        whole = any(document is None for document in written) or billed >= Decimal(each.received_value)
+        left.append(
+            KnownOrder(
+                each.reference,
+                Answered.from_text(each.answered),
+                each.is_open,
+                unbilled=not whole,
+                has_bill=bool(written),
+                has_order=each.connectwise_id in placed,
+            )
+        )
+    return left
+
+
 def keep(audit: Audit, orders: Iterable[Order], now: datetime, lease: Held | None) -> None:
     """Note how orders stand now that all their bills have an outcome."""
     rows = [asdict(each) | {"read_at": now} for each in orders]
@@ -139,12 +168,15 @@ def open_ids(audit: Audit) -> list[int]:
 
 
 def decided_by_another(audit: Audit, lifecycle: str) -> list[int]:
-    """The orders of which something was received, and that were dealt with by another lifecycle than this one."""
+    """The orders that another lifecycle than this one decided on, and that were received in part or are in Xero."""
     query = select(PURCHASE_ORDERS.c.connectwise_id, PURCHASE_ORDERS.c.received_value).where(
         PURCHASE_ORDERS.c.lifecycle != lifecycle
     )
+    placed = select(BINDINGS.c.connectwise_id).where(BINDINGS.c.family == PURCHASE_ORDER.family)
     with audit.reading() as connection:
-        return [row.connectwise_id for row in connection.execute(query) if Decimal(row.received_value)]
+        rows = connection.execute(query).all()
+        in_xero = set(connection.execute(placed).scalars()) if rows else set()
+    return [row.connectwise_id for row in rows if Decimal(row.received_value) or row.connectwise_id in in_xero]
 
 
 def count(audit: Audit) -> int:

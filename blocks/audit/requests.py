@@ -24,20 +24,22 @@ from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.runs import CHUNK
 from blocks.audit.settlements import used_in
 from blocks.audit.tables import BINDINGS, FOUND_DOCUMENTS, REQUEST_ROWS, REQUESTS
-from mappings import allocations, payments
+from mappings import allocations, linked_transactions, payments
 from mappings.allocations import Allocate, Unallocate
+from mappings.linked_transactions import Link
 from mappings.merging import LastWrite
 from mappings.payments import Pay, Unpay
 from mappings.plans import Bound
 from mappings.posted import line_ids
 from mappings.xero import Document, Found, NewContact
 
-Carried = TypeVar("Carried", Document, NewContact, Pay | Unpay, Allocate | Unallocate)
+Carried = TypeVar("Carried", Document, NewContact, Pay | Unpay, Allocate | Unallocate, Link)
 """What a request can carry."""
 READERS: dict[str, Callable[[str], Any]] = {
     NewContact.family: NewContact.from_text,
     payments.FAMILY: payments.read_write,
     allocations.FAMILY: allocations.read_write,
+    linked_transactions.FAMILY: Link.from_text,
 }
 """Families whose requests carry something else than documents."""
 

@@ -13,8 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit.database import Audit, Held, pack, unpack
 from blocks.audit.tables import EXCEPTIONS, OUTCOMES, RECORDS, RUNS
-from mappings.kinds import BILL, FAMILY_SHOWN, kept_as
-from mappings.links import BILLS_PER_ORDER, bill_key, record_shown
+from mappings.kinds import FAMILY_SHOWN, kept_as
+from mappings.links import BILLS_PER_ORDER, BY_BILL, bill_key, record_shown
 from mappings.outcomes import EXPLANATIONS, MISSING, SAID_OF_POSTED, WAITING, Outcome, Reason
 
 CHUNK = 400
@@ -222,7 +222,7 @@ def _keep_exceptions(connection: Connection, run_id: str, results: Sequence[Resu
 
 def _part(family: str, part: str) -> str:
     """Which exceptions of one record are apart: a bill has one, whatever its receipt is called by now."""
-    return "" if family == BILL.family else part
+    return "" if family in BY_BILL else part
 
 
 def standings(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Standing]:
@@ -288,7 +288,7 @@ def _is_record(table: Table, reference: str) -> ColumnElement[bool]:
     by_id = text[3:].strip() if text.lower().startswith("id:") else ""
     if not by_id.isdigit():
         return table.c.reference == text
-    number, is_bill = int(by_id), table.c.family == BILL.family
+    number, is_bill = int(by_id), table.c.family.in_(BY_BILL)
     of_order = table.c.connectwise_id.between(bill_key(number, 1), bill_key(number, BILLS_PER_ORDER - 1))
     return ((table.c.connectwise_id == number) & ~is_bill) | (of_order & is_bill)
 

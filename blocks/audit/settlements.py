@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit.database import Audit, Held, pack
 from blocks.audit.runs import CHUNK
 from blocks.audit.tables import BINDINGS, RECORDS, REQUEST_ROWS
 from mappings.allocations import Allocate
+from mappings.linked_transactions import Link
 from mappings.outcomes import Outcome
 from mappings.payments import Pay
 
 _PART = re.compile(r"(\d+)-(\d+)")
 
 
-Part = Pay | Allocate
-"""What a binding of this kind is of: one payment, or one allocation."""
+Part = Pay | Allocate | Link
+"""What a binding of this kind is of: one payment, one allocation, or one link of a bill's line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,37 @@ def parts(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, list[Kept]
                 kept = Kept(row.part, row.xero_id, row.tenant_id, Decimal(row.total), row.date)
                 found.setdefault(row.connectwise_id, []).append(kept)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """A part with the record that it belongs to. A blank `fingerprint`: it is known to be removed."""
+
+    connectwise_id: int
+    reference: str
+    part: str
+    xero_id: str
+    fingerprint: str
+
+
+def of_tenant(audit: Audit, family: str, tenant_id: str) -> list[Whose]:
+    """Everything of a family that we wrote in one organisation."""
+    columns = [BINDINGS.c[name] for name in ("connectwise_id", "reference", "part", "xero_id", "fingerprint")]
+    query = select(*columns).where(BINDINGS.c.family == family, BINDINGS.c.tenant_id == tenant_id)
+    with audit.reading() as connection:
+        return [Whose(*row) for row in connection.execute(query.order_by(BINDINGS.c.id))]
+
+
+def note_removed_in(connection: Connection, family: str, gone: Iterable[tuple[int, str]]) -> None:
+    """Note that a person removed these parts in Xero. They stay bound: nothing is written in their place."""
+    for connectwise_id, part in gone:
+        connection.execute(
+            update(BINDINGS)
+            .where(
+                BINDINGS.c.family == family, BINDINGS.c.connectwise_id == connectwise_id, BINDINGS.c.part == part,
+            )
+            .values(fingerprint="")
+        )  # fmt: skip
 
 
 def used(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, dict[int, int]]:

@@ -363,9 +363,9 @@ class PurchaseOrderRow(SQLModel, table=True):
     """How a purchase order stood when it was last read and dealt with; what the reports are made of.
 
     `seen` is the digest of its header, `content` that of header and lines, `lifecycle` that of the signed table it was
-    dealt with by. Values are text, in the order's currency, before tax and freight. `received_on` is the last day on
-    which anything was received. `also_covers` names the other orders of the same vendor invoice, as its
-    bills were told.
+    dealt with by, and `answered` what that said of its states. Values are text, in the order's currency, before tax and
+    freight. `received_on` is the last day on which anything was received. `also_covers` names the other orders of the
+    same vendor invoice, as its bills were told.
     """
 
     __tablename__ = "purchase_orders"
@@ -387,6 +387,7 @@ class PurchaseOrderRow(SQLModel, table=True):
     seen: str
     content: str
     lifecycle: str
+    answered: str
     also_covers: str = ""
     read_at: datetime = Field(sa_column=_time())
 
@@ -398,6 +399,38 @@ class SharedBill(SQLModel, table=True):
 
     bill_key: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     order_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False, index=True))
+
+
+class TracedOrder(SQLModel, table=True):
+    """A purchase order as on-billing last read it, with its lines; `digest` names what on-billing reads of it.
+
+    Without a copy ConnectWise did not show it.
+    """
+
+    __tablename__ = "traced_orders"
+
+    connectwise_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    digest: str
+    read_at: datetime = Field(sa_column=_time())
+    copy_of: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+
+
+class OnBilling(SQLModel, table=True):
+    """So many of a purchase order's line are billed on by a product on an invoice; how sure that is, and why.
+
+    `quantity` is text, in the line's unit.
+    """
+
+    __tablename__ = "on_billing"
+
+    line_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    product_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    order_id: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    invoice_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    quantity: str
+    certainty: str
+    evidence: str = Field(default="", sa_column=_long_text())
+    traced_at: datetime = Field(sa_column=_time())
 
 
 def _table(model: type[SQLModel]) -> Table:
@@ -424,3 +457,5 @@ KEPT_LISTS = _table(KeptList)
 FOUND_DOCUMENTS = _table(FoundDocument)
 PURCHASE_ORDERS = _table(PurchaseOrderRow)
 SHARED_BILLS = _table(SharedBill)
+TRACED_ORDERS = _table(TracedOrder)
+ON_BILLING = _table(OnBilling)

@@ -38,6 +38,7 @@ from mappings.connectwise import (
     PurchaseOrderLine,
     PurchaseOrderStatus,
     SalesOrder,
+    SoldProduct,
     TimeEntry,
     fields_of,
     read_json,
@@ -71,6 +72,8 @@ LINES: tuple[tuple[str, type[ConnectWiseRecord]], ...] = (
 
 PAYMENT_FIELDS = fields_of(PaymentRow)
 PURCHASE_ORDERS = "/procurement/purchaseorders"
+PRODUCTS = "/procurement/products"
+REPORTS = "/system/reports"
 
 Raw = dict[str, Any]
 
@@ -314,6 +317,58 @@ class ConnectWiseClient:
             found = zip(order_ids, pool.map(lines, order_ids), strict=True)
             return {number: each for number, each in found if each is not None}
 
+    def sold_products(self, field: str, ids: Sequence[int], since: datetime | None = None) -> list[Raw]:
+        """Sold products whose `field` (`id`, `salesOrder/id`, `catalogItem/id`) is one of these.
+
+        `since`: no others than those that changed at or after it (UTC), as being invoiced changes them (inferred).
+        """
+        changed = f" and lastUpdated>=[{_time(since)}]" if since else ""
+        fields = fields_of(SoldProduct)
+        return [
+            record
+            for chunk in self._chunks(PRODUCTS, field, ids, fields, changed)
+            for record in self._all(PRODUCTS, _any_of(field, chunk) + changed, fields)
+        ]
+
+    def sold_products_changed_since(self, since: datetime) -> Pages:
+        """Sold products with `lastUpdated` at or after `since` (whole seconds, UTC), on an invoice or not."""
+        return self._pages(PRODUCTS, f"lastUpdated>=[{_time(since)}]", fields_of(SoldProduct))
+
+    def system_report_columns(self, name: str) -> list[str]:
+        """The columns of a system report. Raises NotConfigured where there is none, or the role does not allow it."""
+        path = f"{REPORTS}/{name}/columns"
+        response, given = self._get(f"{self._url}{path}", self._headers)
+        if response.status_code != 200:
+            raise _refused(response, path, self._company)
+        return _names(given)
+
+    def system_report(self, name: str, columns: Sequence[str], field: str, ids: Sequence[int]) -> list[Raw]:
+        """Rows of a system report by these columns, where its column `field` is one of `ids`.
+
+        Raises NotConfigured where there is no such report, or the role does not allow it.
+        """
+        path, asked = f"{REPORTS}/{name}", ",".join(columns)
+        rows: list[Raw] = []
+        for chunk in self._chunks(path, field, ids, asked):
+            condition, number, before = quote(_any_of(field, chunk), safe=""), 1, None
+            while True:
+                query = f"pageSize={PAGE_SIZE}&conditions={condition}&columns={quote(asked, safe=',')}&page={number}"
+                response, given = self._get(f"{self._url}{path}?{query}", self._headers)
+                if response.status_code != 200:
+                    raise _refused(response, path, self._company)
+                values = given.get("row_values") if isinstance(given, dict) else None
+                if not isinstance(values, list):
+                    raise Unreachable(f"ConnectWise answered {path} with something that is no report.")
+                names = _names(given.get("column_definitions"))
+                # The whole of it again: pages are not for this report.
+                page = [dict(zip(names, row, strict=False)) for row in values if isinstance(row, list)]
+                if page != before:
+                    rows += page
+                if len(values) < PAGE_SIZE or page == before:
+                    break
+                number, before = number + 1, page
+        return rows
+
     def purchase_order_statuses(self) -> list[Raw]:
         """All statuses of purchase orders: which of them are closed, and which one means that all is done (11.2)."""
         return self._all("/procurement/purchaseorderstatuses", "", fields_of(PurchaseOrderStatus))
@@ -364,9 +419,11 @@ class ConnectWiseClient:
             for record in self._all(path, _any_of(field, chunk), fields)
         ]
 
-    def _chunks(self, path: str, field: str, ids: Sequence[int], fields: str) -> Iterable[Sequence[int]]:
-        """Split ids, each once, so that no address gets too long."""
-        room = LONGEST_URL - len(f"{self._url}{path}?{_query(f'{field} in ()', fields, 10**9, False)}")
+    def _chunks(
+        self, path: str, field: str, ids: Sequence[int], fields: str, besides: str = ""
+    ) -> Iterable[Sequence[int]]:
+        """Split ids, each once, so that no address gets too long; `besides` is what else stands in the condition."""
+        room = LONGEST_URL - len(f"{self._url}{path}?{_query(f'{field} in (){besides}', fields, 10**9, False)}")
         chunk: list[int] = []
         length = 0
         for number in dict.fromkeys(ids):
@@ -463,6 +520,11 @@ class ConnectWiseClient:
 def _id(record: Raw) -> int | None:
     found = record.get("id")
     return found if isinstance(found, int) else None
+
+
+def _names(definitions: Any) -> list[str]:
+    """The names of a report's columns, in their order: the keys of the objects that define them (spec)."""
+    return [str(name) for each in definitions or () if isinstance(each, dict) for name in each]
 
 
 def _says_not_found(response: httpx.Response) -> bool:

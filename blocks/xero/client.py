@@ -6,7 +6,7 @@ carries, and what becomes of them, in `tasks/`. Facts: xero.md, sections 1 to 4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -18,18 +18,28 @@ from blocks.failures import LimitReached, NotConfigured, Unreachable
 from blocks.wire import NoAnswer, Retries, TryAgain, Wire, retry_after
 from blocks.xero.failures import Answer, Verdict, validation_messages
 from blocks.xero.tokens import TokenKeeper
-from mappings.kinds import BILL, Kind
+from mappings.kinds import BILL, KINDS, PURCHASE_ORDER, Kind
+from mappings.linked_transactions import found_link
 from mappings.xero import Found, fold
 
 LOOK_UP = 50
 """Documents per look-up and per write: about 50 is what Xero recommends (xero.md, 3.3)."""
 PAGE_SIZE = 1000
+LINKS_PER_PAGE = 100
+"""Linked transactions come so many at a time, and no other number can be asked for (xero.md, 3.4)."""
+FEW = 5
+"""So many purchase orders are asked for one by one: nothing asks for several, and a page of their list holds 1,000."""
 KEY_LASTS = timedelta(minutes=5)
 """How long a stored request is sent again as it is: the six minutes of its key, less one (xero.md, 1.2)."""
 
 UNTOLD_DAY = 3600.0
 """How long the day's limit is taken to last when the answer does not say."""
-READERS = {"Allocations": Found.of_allocation, "Contacts": Found.of_contact, "Payments": Found.of_payment}
+READERS = {
+    "Allocations": Found.of_allocation,
+    "Contacts": Found.of_contact,
+    "LinkedTransactions": found_link,
+    "Payments": Found.of_payment,
+}
 """How the elements of a collection are read that holds no documents."""
 OR = "%20OR%20"
 LONGEST_CONDITION = 1800
@@ -132,6 +142,10 @@ class XeroClient:
         self, tenant_id: str, kind: Kind, start: date, end: date | None = None
     ) -> Iterator[list[Found]]:
         """Documents dated `start` or later (up to and including `end`), in large pages, with their lines."""
+        if kind is PURCHASE_ORDER:
+            until = f"&DateTo={end.isoformat()}" if end else ""
+            yield from self._documents(tenant_id, kind, f"DateFrom={start.isoformat()}{until}", PAGE_SIZE)
+            return
         where = f'Type=="{kind.type}" AND Date>={_literal(start)}' + (f" AND Date<={_literal(end)}" if end else "")
         yield from self._documents(tenant_id, kind, f"where={quote(where, safe='')}", PAGE_SIZE)
 
@@ -139,6 +153,9 @@ class XeroClient:
         """Documents with these numbers, dead ones too, by folded number."""
         asked = [number for number in dict.fromkeys(numbers) if fold(number)]
         wanted = {fold(number) for number in asked}
+        if kind is PURCHASE_ORDER:
+            orders = self._orders(tenant_id, {fold(number): number for number in asked}, lambda one: fold(one.number))
+            return {number: [order] for number, order in orders.items()}
         # How quotes are escaped in a condition is not documented. A comma separates numbers in InvoiceNumbers, and
         # what becomes of blanks at their ends is not said. Such numbers are asked for one by one.
         apart = "," if kind.linked else '"\\'
@@ -160,15 +177,41 @@ class XeroClient:
     def documents_by_id(self, tenant_id: str, kind: Kind, xero_ids: Sequence[str]) -> dict[str, Found]:
         """Documents as they stand now, dead ones too, with their lines; what Xero does not show is absent."""
         asked = list(dict.fromkeys(xero_ids))
+        if kind is PURCHASE_ORDER:
+            by_id = {xero_id.lower(): xero_id for xero_id in asked}
+            found = self._orders(tenant_id, by_id, lambda one: one.xero_id.lower(), sure=True)
+            return {xero_id: found[xero_id.lower()] for xero_id in xero_ids if xero_id.lower() in found}
         if kind.linked:
             queries = [f"IDs={','.join(chunk)}" for chunk in _chunks(asked, LOOK_UP)]
         else:
             queries = [f"where={each}" for each in _any_of(_has_id(kind, xero_id) for xero_id in asked)]
-        found: dict[str, Found] = {}
+        found = {}
         for query in queries:
             for page in self._documents(tenant_id, kind, query):
                 found |= {document.xero_id.lower(): document for document in page}
         return {xero_id: found[xero_id.lower()] for xero_id in xero_ids if xero_id.lower() in found}
+
+    def _orders(
+        self, tenant_id: str, asked: Mapping[str, str], key: Callable[[Found], str], *, sure: bool = False
+    ) -> dict[str, Found]:
+        """Purchase orders, deleted ones too, by the `key` of what was asked for: ids or numbers, as they are spelt.
+
+        A few are asked for one by one; of many the list is read, up to the last of them. `sure`: a few that it does not
+        show are asked for as well, since an order that is touched while the list is read may be missing from it.
+        """
+        found: dict[str, Found] = {}
+        one_by_one = len(asked) <= FEW and not any(map(_is_odd, asked.values()))
+        if not one_by_one:
+            for page in self._documents(tenant_id, PURCHASE_ORDER, "", PAGE_SIZE):
+                found |= {key(order): order for order in page if key(order) in asked}
+                if len(found) == len(asked):
+                    break
+        left = [spelt for name, spelt in asked.items() if name not in found]
+        if one_by_one or (sure and len(left) <= FEW):
+            for spelt in left:
+                shown = self._shown(tenant_id, f"PurchaseOrders/{quote(spelt, safe='')}", "PurchaseOrders")
+                found |= {key(order): order for order in map(_found, shown) if key(order) in asked}
+        return found
 
     def bills_of(self, tenant_id: str, contact_ids: Sequence[str]) -> Iterator[list[Found]]:
         """All bills of these suppliers, dead ones too, in large pages, with their lines."""
@@ -185,11 +228,28 @@ class XeroClient:
         found = self._list(tenant_id, f"Payments/{payment_id}", "Payments")
         return found[0] if found else None
 
+    def linked_transactions(self, tenant_id: str, source_id: str = "") -> list[Found]:
+        """The linked transactions of a bill, or all of an organisation; a hundred a call (xero.md, 3.4)."""
+        query = f"SourceTransactionID={source_id}" if source_id else ""
+        return [
+            _found(each, found_link)
+            for page in self._pages(tenant_id, "LinkedTransactions", query, {}, LINKS_PER_PAGE)
+            for each in page
+        ]
+
     def _documents(self, tenant_id: str, kind: Kind, query: str, page_size: int = 100) -> Iterator[list[Found]]:
         """Documents with their lines: those come with a page only (xero.md, 3.4)."""
         # An order that no edit changes: a document that is touched while pages are read is not skipped.
-        for page in self._pages(tenant_id, kind.collection, f"{query}&order={kind.id}", {}, page_size):
+        ordered = f"{query}{'&' if query else ''}order={kind.id}"
+        for page in self._pages(tenant_id, kind.collection, ordered, {}, page_size):
             yield [_found(element) for element in page]
+
+    def _shown(self, tenant_id: str, path: str, key: str) -> list[dict[str, Any]]:
+        """The elements at an address of which it is no fault that there is none."""
+        answer = self._send("GET", tenant_id, path, {}, b"", ())
+        if answer.verdict is Verdict.NOT_FOUND:
+            return []
+        return _elements(self._read(answer, path), key)
 
     def _list(self, tenant_id: str, path: str, key: str) -> list[dict[str, Any]]:
         return _elements(self._get(tenant_id, path, {}), key)
@@ -199,7 +259,7 @@ class XeroClient:
     ) -> Iterator[list[dict[str, Any]]]:
         number, before = 1, None
         while True:
-            address = f"{path}?{query}&page={number}&pageSize={page_size}&unitdp=4"
+            address = f"{path}?{query}{'&' if query else ''}page={number}&pageSize={page_size}&unitdp=4"
             given = self._get(tenant_id, address, headers)
             found = _elements(given, path)
             if found and found == before:
@@ -213,8 +273,10 @@ class XeroClient:
             number, before = number + 1, found
 
     def _get(self, tenant_id: str, path: str, headers: dict[str, str]) -> dict[str, Any]:
+        return self._read(self._send("GET", tenant_id, path, headers, b"", ()), path)
+
+    def _read(self, answer: Answer, path: str) -> dict[str, Any]:
         name = f"/{path.partition('?')[0]}"
-        answer = self._send("GET", tenant_id, path, headers, b"", ())
         if answer.verdict is Verdict.GOOD and answer.given is not None:
             return answer.given
         if answer.verdict is Verdict.NOT_FOUND:
@@ -397,7 +459,8 @@ def _found(given: dict[str, Any], read: Callable[[dict[str, Any]], Found] = Foun
     try:
         return read(given)
     except (ValueError, ArithmeticError, TypeError, AttributeError) as error:
-        names = ("InvoiceNumber", "CreditNoteNumber", "InvoiceID", "CreditNoteID")
+        kinds = KINDS.values()
+        names = [*(kind.number for kind in kinds), *(kind.id for kind in kinds)]
         number = next((given[name] for name in names if given.get(name)), "without a number")
         raise Unreachable(f"Xero's answer has a document that cannot be read ({number}).") from error
 
@@ -412,12 +475,24 @@ def _contains(kind: Kind, number: str) -> str:
     return f'Type=="{kind.type}" AND {kind.number}!=null AND {kind.number}.Contains("{part}")'
 
 
+def calls_by_id(kind: Kind, count: int) -> int:
+    """How many calls read so many documents of a kind by their ids; a list of purchase orders counts as one page."""
+    if kind is PURCHASE_ORDER:
+        return count if count <= FEW else 1
+    return -(-count // ids_per_call(kind))
+
+
 def ids_per_call(kind: Kind) -> int:
     """How many documents of a kind one call reads by their ids."""
     if kind.linked:
         return LOOK_UP
     each = len(quote(_has_id(kind, "0" * 36), safe="")) + len(OR)
     return (LONGEST_CONDITION + len(OR)) // each
+
+
+def _is_odd(text: str) -> bool:
+    """Whether a number may be taken for something else on its way in an address."""
+    return bool(set("/\\%?#") & set(text)) or text != text.strip() or not text.strip(".")
 
 
 def _has_id(kind: Kind, xero_id: str) -> str:

@@ -250,6 +250,14 @@ class SimulatedConnectWise(Purchasing):
             self._child_changed(record)
             return number
 
+    def add_product(self, company: Given, **fields: Any) -> int:
+        """Sell something to a company that is not on an invoice yet; `edit_row(..., invoice=...)` bills it later.
+
+        Its sales order, ticket or project by ConnectWise's names, as everything else.
+        """
+        with self._lock:
+            return self._insert_row("product", None, {"company": company, **fields})
+
     def edit_row(self, kind: str, row: int, **fields: Any) -> None:
         """Change a row (`time`, `product`, `expense`) or a `payment`."""
         with self._lock:
@@ -282,11 +290,12 @@ class SimulatedConnectWise(Purchasing):
             record["invoice"] = self._references["invoice", invoice]
         self.tables[kind].add(record)
 
-    def _insert_row(self, kind: str, invoice: Record, given: Mapping[str, Any]) -> int:
+    def _insert_row(self, kind: str, invoice: Record | None, given: Mapping[str, Any]) -> int:
         fields = dict(given)
         number = self.tables[kind].new_id(fields.pop("id", None))
-        row: Record = {"id": number, **self._row_defaults(kind, invoice, fields), **self._values(kind, fields)}
-        row["invoice"] = self._references["invoice", invoice["id"]]
+        row: Record = {"id": number, **self._row_defaults(kind, invoice or {}, fields), **self._values(kind, fields)}
+        if invoice is not None:
+            row["invoice"] = self._references["invoice", invoice["id"]]
         self._fixed[kind, number] = amounts_given(fields)
         _FILL[kind](row, self._fixed[kind, number])
         return self._insert(kind, row)

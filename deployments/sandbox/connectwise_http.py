@@ -20,8 +20,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from deployments.sandbox import connectwise_reports as reports
 from deployments.sandbox.connectwise_fields import RESOURCES, Resource
-from deployments.sandbox.connectwise_query import BadQuery, Conditions, Record, order, project
+from deployments.sandbox.connectwise_query import BadQuery, Conditions, Fields, Record, order, project
 from deployments.sandbox.connectwise_store import Table, encode
 from deployments.sandbox.wire import Request, Response
 
@@ -37,6 +38,7 @@ _JSON = f"application/vnd.connectwise.com+json; version={MODEL_VERSION}; charset
 _API = re.compile(r"/([^/]+/)apis/3\.0(/.*)", re.IGNORECASE)
 _COMPANY_INFO = re.compile(r"/login/companyinfo/([^/]*)", re.IGNORECASE)
 _RECORD_PAGE = re.compile(r"/[^/]+/services/system_io/router/openrecord\.rails", re.IGNORECASE)
+_REPORTS = re.compile(r"/system/reports(?:/([^/]+)(/columns|/count)?)?", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -190,12 +192,44 @@ class Front:
         if path.lower() == "/system/info":
             system.reads["/system/info"] += 1
             return _answer(encode(self._info()))
+        if report := _REPORTS.fullmatch(path):
+            return self._report(request, *report.groups())
         for route in _ROUTES:
             if found := route.pattern.fullmatch(path):
                 system.reads[route.template] += 1
                 ids = [int(number) for number in found.groups()]
                 return self._read(request, route, ids)
         raise error(404, "NotFound", f"The resource '{path}' was not found.")
+
+    def _report(self, request: Request, name: str | None, tail: str | None) -> Response:
+        """The list of reports, one report, its columns or the count of its rows. There are pages, and no ids."""
+        system = self._system
+        if name is None:
+            system.reads["/system/reports"] += 1
+            return _answer(encode([{"name": reports.ORDER_LINES}]))
+        if name.lower() != reports.ORDER_LINES.lower():
+            raise error(404, "NotFound", f"Report {name} not found")
+        system.reads[f"/system/reports/{reports.ORDER_LINES}{(tail or '').lower()}"] += 1
+        columns = reports.chosen(request.param("columns"))
+        if (tail or "").lower() == "/columns":
+            return _answer(encode(reports.definitions(columns)))
+        text = request.param("conditions")
+        conditions = Conditions(text, reports.FIELDS, system.switches.unfilterable) if text else None
+        found = [
+            row
+            for order, row in reports.rows(system)
+            if not self._hidden(order) and (conditions is None or conditions.test(row))
+        ]
+        if (tail or "").lower() == "/count":
+            return _answer(encode({"count": len(found)}))
+        if request.headers.get("pagination-type", "").lower() == "forward-only":
+            raise error(400, "ConnectWiseApi", "Forward-only pagination is not supported by reports.")
+        shown, link = self._page(request, reports.FIELDS, found)
+        body = {
+            "column_definitions": reports.definitions(columns),
+            "row_values": [[row[column] for column in columns] for row in shown],
+        }
+        return _answer(encode(body), {"Link": link} if link else {})
 
     def _read(self, request: Request, route: _Route, ids: list[int]) -> Response:
         resource = route.resource
@@ -251,12 +285,16 @@ class Front:
     def _navigable(
         self, request: Request, resource: Resource, table: Table, conditions: Conditions | None, parent: int | None
     ) -> Response:
+        records, link = self._page(request, resource.fields, list(self._select(table, conditions, parent)))
+        return self._list(request, table, records, link)
+
+    def _page(self, request: Request, fields: Fields, everything: list[Record]) -> tuple[list[Record], str]:
+        """The page that a request asks for, and the links to the others."""
         size, page = self._page_size(request), _whole(request, "page", 1)
         if page < 1:
             raise BadQuery("page must be 1 or more.")
-        everything: list[Record] = list(self._select(table, conditions, parent))
         if by := request.param("orderBy"):
-            everything = order(by, resource.fields)(everything)
+            everything = order(by, fields)(everything)
         pages = max(1, math.ceil(len(everything) / size))
         links = []
         if page < pages:
@@ -266,7 +304,7 @@ class Front:
         link = ", ".join(
             f'<{_address(request, {"pageSize": size, "page": number})}>; rel="{name}"' for name, number in links
         )
-        return self._list(request, table, everything[(page - 1) * size : page * size], link)
+        return everything[(page - 1) * size : page * size], link
 
     def _page_size(self, request: Request) -> int:
         size = _whole(request, "pageSize", DEFAULT_PAGE)

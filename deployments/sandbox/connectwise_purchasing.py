@@ -98,6 +98,7 @@ class Purchasing(Tenant):
             self._get("purchase_order", order)
             for line in self.tables["purchase_order_line"].of(order):
                 self.tables["purchase_order_line"].remove(line["id"])
+                self._demands.pop(line["id"], None)
             self.tables["purchase_order"].remove(order)
 
     def _default_closed(self) -> int:
@@ -139,7 +140,32 @@ class Purchasing(Tenant):
         with self._lock:
             record = self._get("purchase_order_line", line)
             self.tables["purchase_order_line"].remove(line)
+            self._demands.pop(line, None)
             self._line_changed(self._order_of(record))
+
+    def buy_for(self, line: int, product: int, quantity: Decimal | int | str | None = None) -> None:
+        """Say that a line buys a sold product (`product` row), with so much of its quantity: as much as was sold.
+
+        A line may buy several products, and a product may be bought by several lines. Neither record shows it. When
+        a part of the line is received and its rest cloned, it stays with the first of the two (not confirmed).
+        """
+        with self._lock:
+            self._get("purchase_order_line", line)
+            sold = self._get("product", product)
+            bought = sold["quantity"] if quantity is None else Decimal(quantity)
+            if bought <= 0:
+                raise ValueError("a line buys something of a product, or it does not buy it")
+            self._demands.setdefault(line, {})[product] = bought
+
+    def not_buy_for(self, line: int, product: int) -> None:
+        """Take that back."""
+        with self._lock:
+            del self._demands[line][product]
+
+    def demands_of(self, line: int) -> list[tuple[int, Decimal]]:
+        """The sold products that a line buys, and how much of each; a deleted product is none any more."""
+        found = self._demands.get(line, {}).items()
+        return [(product, quantity) for product, quantity in sorted(found) if product in self.tables["product"]]
 
     def receive_line(
         self, line: int, quantity: int | None = None, slip: str = "", date: date | None = None, close: bool = False

@@ -50,6 +50,8 @@ class ConnectWiseSwitches:
     """Fields that `conditions` refuse although they exist (`balance`, `status/isClosed`)."""
     role_hides_locations: frozenset[int] = frozenset()
     """Locations whose records the API member's role silently leaves out."""
+    report_quantity: Literal["of_the_line", "of_the_link"] = "of_the_line"
+    """What `Quantity` is in the system report of order lines: all of the line, or what of it buys the row's product."""
     forbidden_paths: frozenset[str] = frozenset()
     """Paths (below `/apis/3.0`, each with all that is below it) that the API member's role may not read: 403."""
 
@@ -132,6 +134,8 @@ class Tenant:
         self._names: dict[str, dict[str, Record]] = {}
         self._fixed: dict[tuple[str, int], set[str]] = {}
         """The amounts of each record that a person typed in."""
+        self._demands: dict[int, dict[int, Decimal]] = {}
+        """What of a line of a purchase order buys which sold products; no list shows it, only a system report."""
 
     # --- time
 

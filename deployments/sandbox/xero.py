@@ -12,7 +12,14 @@ from datetime import date
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from deployments.sandbox import xero_contacts, xero_document_calls, xero_payment_calls, xero_settings
+from deployments.sandbox import (
+    xero_contacts,
+    xero_document_calls,
+    xero_linked_transactions,
+    xero_payment_calls,
+    xero_purchase_orders,
+    xero_settings,
+)
 from deployments.sandbox.wire import Clock, Request, Response, utc_now
 from deployments.sandbox.xero_call import Call, query_refused
 from deployments.sandbox.xero_idempotency import KeyStore
@@ -42,6 +49,8 @@ ENDPOINTS: dict[str, Callable[[Call], Response]] = {
     "overpayments": xero_document_calls.overpayments,
     "payments": xero_payment_calls.payments,
     "batchpayments": xero_payment_calls.batch_payments,
+    "purchaseorders": xero_purchase_orders.answer,
+    "linkedtransactions": xero_linked_transactions.answer,
 }
 
 _held: ContextVar[Request | None] = ContextVar("_held", default=None)

@@ -181,6 +181,19 @@ class Allocation:
 
 
 @dataclass(slots=True)
+class Link:
+    """A line of a bill that is billed on (spec: LinkedTransaction). What is not known of it is an empty text."""
+
+    link_id: str
+    source_id: str
+    source_line_id: str
+    updated: datetime
+    contact_id: str = ""
+    target_id: str = ""
+    target_line_id: str = ""
+
+
+@dataclass(slots=True)
 class Line:
     """One line. A line of text only has no quantity, amounts or account."""
 
@@ -258,6 +271,16 @@ class Document:
     def kind(self) -> Kind:
         """Its family."""
         return KIND_OF[self.type]
+
+
+@dataclass(slots=True)
+class PurchaseOrder(Document):
+    """One purchase order: a document that is never due, paid or credited, and moves no figure of the books."""
+
+    delivery_date: date | None = None
+    expected_arrival: date | None = None
+    delivery: dict[str, str] = field(default_factory=dict)
+    """DeliveryAddress, AttentionTo, Telephone and DeliveryInstructions, as they were sent."""
 
 
 class _Keyed(Protocol):
@@ -351,6 +374,15 @@ def document_store() -> Store[Document]:
     )
 
 
+def order_store() -> Store[PurchaseOrder]:
+    """An empty store of purchase orders, found by number and by supplier."""
+    return Store[PurchaseOrder](
+        lambda one: one.document_id,
+        number=lambda one: (fold(one.number),) if one.number else (),
+        contact=lambda one: (one.contact_id,),
+    )
+
+
 def payment_store() -> Store[Payment]:
     """An empty store of payments, found by what they pay and by their batch."""
     return Store[Payment](
@@ -366,6 +398,15 @@ def allocation_store() -> Store[Allocation]:
         lambda one: one.allocation_id,
         credit=lambda one: (one.credit_id,),
         invoice=lambda one: (one.invoice_id,),
+    )
+
+
+def link_store() -> Store[Link]:
+    """An empty store of linked transactions, found by their documents and by their lines."""
+    return Store[Link](
+        lambda one: one.link_id,
+        document=lambda one: (one.source_id, one.target_id) if one.target_id else (one.source_id,),
+        line=lambda one: (one.source_line_id, one.target_line_id) if one.target_line_id else (one.source_line_id,),
     )
 
 
@@ -442,6 +483,8 @@ class Books:
         self.contacts = contact_store()
         self.stores = {kind.name: document_store() for kind in KINDS}
         self.documents = self.stores[INVOICE.name]
+        self.orders = order_store()
+        self.links = link_store()
         self.all_payments = payment_store()
         self.all_allocations = allocation_store()
         self.all_batches = Store[Batch](lambda one: one.batch_id)
@@ -458,10 +501,14 @@ class Books:
 
     def today(self) -> date:
         """The calendar date where the organisation is."""
+        return self.local(self.clock()).date()
+
+    def local(self, moment: datetime) -> datetime:
+        """A moment by the clocks where the organisation is."""
         try:
-            return self.clock().astimezone(ZoneInfo(self.country.zone)).date()
+            return moment.astimezone(ZoneInfo(self.country.zone))
         except ZoneInfoNotFoundError:
-            return self.clock().astimezone(UTC).date()
+            return moment.astimezone(UTC)
 
     def next_number(self, prefix: str, taken: Callable[[str], bool]) -> str:
         """The next automatic number that nobody has."""

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from deployments.sandbox import xero_payments
 from deployments.sandbox.xero_allocations import allocate, take_off
-from deployments.sandbox.xero_books import ZERO, Account, Allocation, Batch, Books, Document, Line, Payment, Undo, fold
+from deployments.sandbox.xero_books import (
+    ZERO,
+    Account,
+    Allocation,
+    Batch,
+    Books,
+    Document,
+    Line,
+    Payment,
+    PurchaseOrder,
+    Undo,
+    fold,
+)
 from deployments.sandbox.xero_invoices import NEXT, settle, settled_refusal, write
 from deployments.sandbox.xero_json import ms_date, rounded, to_date, to_decimal
 from deployments.sandbox.xero_kinds import CREDIT_NOTE, INVOICE, KINDS, OVERPAYMENT, PREPAYMENT, Kind
 from deployments.sandbox.xero_lines import tax_on, totals, tracking_json
 from deployments.sandbox.xero_shapes import batch_json, document_json, payment_json
 
-_LIVE = ("DRAFT", "SUBMITTED", "AUTHORISED", "PAID")
+_LIVE = ("DRAFT", "SUBMITTED", "AUTHORISED", "PAID", "BILLED")
 Amount = Decimal | str | int
 
 
@@ -45,7 +57,7 @@ class DocumentScreens(Books):
         with self.lock:
             undo: Undo = []
             outcome, made = write(self, kind, document, undo, app=None, upsert=False, unit_places=4)
-            self._insist(outcome.errors, undo)
+            self.insist(outcome.errors, undo)
             return document_json(self, made, "one", 4)
 
     def edit(self, document_id: str, **fields: Any) -> dict[str, Any]:
@@ -59,7 +71,7 @@ class DocumentScreens(Books):
             outcome, made = write(
                 self, before.kind, fields, undo, app=None, upsert=True, target=before, unit_places=4, person=True
             )
-            self._insist(outcome.errors, undo)
+            self.insist(outcome.errors, undo)
             return document_json(self, made, "one", 4)
 
     def approve(self, document_id: str) -> dict[str, Any]:
@@ -200,14 +212,14 @@ class DocumentScreens(Books):
             batch_id=batch_id,
             person=True,
         )
-        self._insist(errors, undo)
+        self.insist(errors, undo)
         assert made is not None
         return made
 
     def remove_payment(self, payment_id: str) -> dict[str, Any]:
         """Remove one payment, also one of a batch or a reconciled one; the payment as it is then."""
         with self.lock:
-            self._insist(xero_payments.delete(self, self._payment(payment_id), [], person=True), [])
+            self.insist(xero_payments.delete(self, self._payment(payment_id), [], person=True), [])
             return payment_json(self, self._payment(payment_id), True)
 
     def remove_payments(self, document_id: str) -> dict[str, Any]:
@@ -274,7 +286,7 @@ class DocumentScreens(Books):
             on = to_date(date, "date") if date is not None else None
             undo: Undo = []
             made, errors = allocate(self, credit, invoice, wanted, on, undo, person=True)
-            self._insist(errors, undo)
+            self.insist(errors, undo)
             assert made is not None
             return _allocation(made)
 
@@ -377,17 +389,19 @@ class DocumentScreens(Books):
         return account
 
     @staticmethod
-    def _insist(errors: list[str], undo: Undo) -> None:
+    def insist(errors: list[str], undo: Undo) -> None:
+        """Take everything back and raise ValueError when there are errors."""
         if errors:
             for step in reversed(undo):
                 step()
             raise ValueError("; ".join(errors))
 
     def snapshot(self, live: bool = False) -> dict[str, dict[str, list[dict[str, Any]]]]:
-        """All documents by type and number, without ids, times and order, so that two worlds can be compared."""
+        """All documents and purchase orders by type and number, without ids, times and order, to compare two worlds."""
         with self.lock:
             picture: dict[str, dict[str, list[dict[str, Any]]]] = {}
-            for one in (document for kind in KINDS for document in self.store_of(kind)):
+            every: Iterable[Document] = (one for kind in KINDS for one in self.store_of(kind))
+            for one in (*every, *self.orders):
                 if live and one.status not in _LIVE:
                     continue
                 picture.setdefault(one.type, {}).setdefault(one.number or "", []).append(self._picture(one))
@@ -398,7 +412,9 @@ class DocumentScreens(Books):
 
     def _picture(self, one: Document) -> dict[str, Any]:
         contact = self.contacts.get(one.contact_id)
+        delivery = one.delivery_date if isinstance(one, PurchaseOrder) else None
         return {
+            **({"delivery_date": delivery.isoformat()} if delivery is not None else {}),
             "contact": contact.name if contact is not None else "",
             "date": one.dated.isoformat(),
             "due_date": one.due_date.isoformat() if one.due_date is not None else None,

@@ -27,6 +27,7 @@ from deployments.sandbox.xero_json import (
 )
 from deployments.sandbox.xero_kinds import INVOICE, Kind
 from deployments.sandbox.xero_lines import LineRules, check_complete, read_lines, tax_on, totals
+from deployments.sandbox.xero_linked_transactions import end_broken
 from deployments.sandbox.xero_shapes import document_json, due_name, refused_json
 
 PAID_DOCUMENT = "This document cannot be edited as it has a payment or credit note allocated to it."
@@ -104,6 +105,8 @@ def write(
         return Outcome(_refused(draft), draft.errors), document
     document.updated = books.now()
     books.store_of(kind).put(document, undo)
+    if existing is not None:
+        end_broken(books, existing, document, undo)
     detail = "updated" if existing is not None else "created"
     shown = document_json(books, document, detail, unit_places)
     if closing and existing is not None:
@@ -165,7 +168,7 @@ def _apply(draft: Draft) -> bool:
         return True
     _read_contact(draft)
     _read_header(draft)
-    _read_money_header(draft)
+    read_money_header(draft)
     rules = LineRules(
         books,
         document.type,
@@ -244,13 +247,13 @@ def _read_header(draft: Draft) -> None:
     element, document, switches = draft.element, draft.document, draft.books.switches
     name = draft.kind.number_name
     if name in element:
-        number = _limited(draft, name, 255).strip()
+        number = limited(draft, name, 255).strip()
         if switches.ascii_numbers and not all(" " <= letter <= "~" for letter in number):
             draft.refuse(f"{name} must contain printable ASCII characters only.")
         if number or not draft.sales:
             document.number = number or None
     if "Reference" in element and (draft.sales or switches.bill_reference == "persist"):
-        document.reference = _limited(draft, "Reference", 255)
+        document.reference = limited(draft, "Reference", 255)
     if "Date" in element:
         document.dated = to_date(element["Date"], "Date")
     if "DueDate" in element:
@@ -278,7 +281,8 @@ def _read_invoice_fields(draft: Draft) -> None:
         document.planned_payment = to_date(element["PlannedPaymentDate"], "PlannedPaymentDate")
 
 
-def _limited(draft: Draft, name: str, longest: int) -> str:
+def limited(draft: Draft, name: str, longest: int) -> str:
+    """A text of the request, refused when it is too long."""
     text = to_text(draft.element[name], name)
     if len(text) > longest:
         draft.refuse(f"{name} must not be longer than {longest} characters.")
@@ -293,7 +297,8 @@ def _url_is_good(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and "xero" not in url.lower()
 
 
-def _read_money_header(draft: Draft) -> None:
+def read_money_header(draft: Draft) -> None:
+    """Read LineAmountTypes, currency and rate; without a rate the one of the day counts."""
     element, document, books = draft.element, draft.document, draft.books
     if "LineAmountTypes" in element:
         word = to_text(element["LineAmountTypes"], "LineAmountTypes").lower()

@@ -18,10 +18,10 @@ class Kind:
     number_name: str
     types: tuple[str, str]
     prefix: str
-    as_invoice: tuple[str, str]
+    as_invoice: tuple[str, str] = ("", "")
     """The types under which a payment shows such a document as its Invoice (spec: Invoice.Type)."""
-    payment_types: tuple[str, str]
-    """The PaymentType of its payments (spec: Payment.PaymentType)."""
+    payment_types: tuple[str, str] = ("", "")
+    """The PaymentType of its payments (spec: Payment.PaymentType); an order takes none."""
 
     @property
     def id_name(self) -> str:
@@ -69,8 +69,17 @@ OVERPAYMENT = Kind(
     as_invoice=("AROVERPAYMENT", "APOVERPAYMENT"),
     payment_types=("AROVERPAYMENTPAYMENT", "APOVERPAYMENTPAYMENT"),
 )
+PURCHASE_ORDER = Kind(
+    title="PurchaseOrder",
+    name="PurchaseOrder",
+    collection="PurchaseOrders",
+    number_name="PurchaseOrderNumber",
+    types=("PURCHASEORDER", "PURCHASEORDER"),
+    prefix="PO-",
+)
 KINDS = (INVOICE, CREDIT_NOTE, PREPAYMENT, OVERPAYMENT)
+"""The families that move the books: an order is none of them."""
 CREDITS = (CREDIT_NOTE, PREPAYMENT, OVERPAYMENT)
 """What can be allocated to an invoice or a bill."""
-KIND_OF = {kind_type: kind for kind in KINDS for kind_type in kind.types}
+KIND_OF = {kind_type: kind for kind in (*KINDS, PURCHASE_ORDER) for kind_type in kind.types}
 SALES_TYPES = frozenset(kind.types[0] for kind in KINDS)

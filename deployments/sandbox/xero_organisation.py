@@ -11,11 +11,11 @@ from typing import Any
 from deployments.sandbox.xero_books import Account, Contact, Item, TrackingCategory, TrackingOption, Undo, fold
 from deployments.sandbox.xero_chart import CLASS_OF_TYPE
 from deployments.sandbox.xero_contacts import contact_json, save
-from deployments.sandbox.xero_document_screens import DocumentScreens
+from deployments.sandbox.xero_purchase_screens import PurchaseScreens
 from deployments.sandbox.xero_settings import account_json
 
 
-class Organisation(DocumentScreens):
+class Organisation(PurchaseScreens):
     """One organisation with its people. Every method may be called while clients use the API."""
 
     # --- settings ---------------------------------------------------------------------------------------------

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from deployments.sandbox.wire import Request, Response
-from deployments.sandbox.xero_books import Books, Contact, Document, Payment
-from deployments.sandbox.xero_kinds import CREDIT_NOTE, CREDITS, INVOICE, KINDS
+from deployments.sandbox.xero_books import Books, Contact, Document, Payment, PurchaseOrder
+from deployments.sandbox.xero_kinds import CREDIT_NOTE, CREDITS, INVOICE, KINDS, PURCHASE_ORDER
+from deployments.sandbox.xero_linked_transactions import status_of
+from deployments.sandbox.xero_purchase_orders import order_json
 from deployments.sandbox.xero_shapes import document_json, due_name
 
 _INVOICE = re.compile(r"^/app/(?P<code>[^/]+)/invoicing/(?:view|edit)/(?P<id>[0-9A-Fa-f-]{36})/?$")
 _CONTACT = re.compile(r"^/app/(?P<code>[^/]+)/contacts/contact/(?P<id>[0-9A-Fa-f-]{36})/?$")
 _HOME = re.compile(r"^/app/(?P<code>[^/]+)/?$")
 _NAMED = re.compile(r"(?:InvoiceID|creditNoteID|bankTransactionID)=(?P<id>[0-9A-Fa-f-]{36})", re.IGNORECASE)
+_ORDER = re.compile(r"^/Accounts/Payable/PurchaseOrders/(?:Edit|View)/(?P<id>[0-9A-Fa-f-]{36})/?$", re.IGNORECASE)
 _NEWEST = 200
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -29,6 +32,9 @@ def page(request: Request, organisations: Mapping[str, Books]) -> Response | Non
     if request.method not in ("GET", "HEAD"):
         return None
     if request.path.lower() == "/organisationlogin/default.aspx":
+        order = _ORDER.match(request.param("redirecturl") or "")
+        if order is not None:
+            return _order_page(organisations, request.param("shortcode"), order.group("id"))
         named = _NAMED.search(request.param("redirecturl") or "") or _NAMED.search(
             f"InvoiceID={request.param('InvoiceID')}"
         )
@@ -36,6 +42,9 @@ def page(request: Request, organisations: Mapping[str, Books]) -> Response | Non
     invoice = _INVOICE.match(request.path)
     if invoice is not None:
         return _document_page(organisations, invoice.group("code"), invoice.group("id"))
+    order = _ORDER.match(request.path)
+    if order is not None:
+        return _order_page(organisations, None, order.group("id"))
     contact = _CONTACT.match(request.path)
     if contact is not None:
         return _contact_page(organisations, contact.group("code"), contact.group("id"))
@@ -73,8 +82,19 @@ def _document_page(organisations: Mapping[str, Books], code: str | None, record_
     return _nothing()
 
 
+def _order_page(organisations: Mapping[str, Books], code: str | None, order_id: str) -> Response:
+    for books in _books(organisations, code):
+        with books.lock:
+            order = books.orders.get(order_id)
+            if order is not None:
+                return _html(_title(order), _order_body(books, order))
+    return _nothing()
+
+
 def _title(document: Document) -> str:
-    if document.kind is INVOICE:
+    if document.kind is PURCHASE_ORDER:
+        kind = "Purchase Order"
+    elif document.kind is INVOICE:
         kind = "Invoice" if document.sales else "Bill"
     else:
         kind = document.kind.title if document.sales else f"Supplier's {document.kind.title}"
@@ -93,6 +113,8 @@ def _login(books: Books, page: str) -> str:
 def _link_of(books: Books, document: Document) -> str:
     if document.type == "ACCREC":
         return f"/app/{books.short_code}/invoicing/view/{document.document_id}"
+    if document.kind is PURCHASE_ORDER:
+        return _login(books, f"/Accounts/Payable/PurchaseOrders/Edit/{document.document_id}/")
     if document.kind is INVOICE:
         return _login(books, f"/AccountsPayable/Edit.aspx?InvoiceID={document.document_id}")
     if document.kind is CREDIT_NOTE:
@@ -158,10 +180,6 @@ def _document_body(books: Books, document: Document) -> str:
         ("Currency", escape(f"{document.currency} at {document.rate}")),
         ("Source", _source(document.url)),
     ]
-    facts = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
-    lines = "".join(_line_row(line) for line in shown["LineItems"])
-    names = "<th>Description</th><th class=n>Quantity</th><th class=n>Unit amount</th><th>Account</th>"
-    names += "<th>Tax</th><th class=n>Tax amount</th><th>Tracking</th><th class=n>Amount</th>"
     amounts = [
         ("Subtotal", document.subtotal),
         ("Tax", document.tax),
@@ -170,9 +188,49 @@ def _document_body(books: Books, document: Document) -> str:
         ("Credited" if document.kind is INVOICE else "Allocated", document.credited),
         ("Due" if document.kind is INVOICE else "Remaining", shown[due_name(document.kind)]),
     ]
+    sheet = _sheet(rows, shown["LineItems"], amounts)
+    return f"{sheet}{_settled_by(books, document)}{_billed_on(books, document)}"
+
+
+def _billed_on(books: Books, document: Document) -> str:
+    """The lines of a bill that are billed on, or those of an invoice that bill something on, with the other side."""
+    rows = ""
+    for link in books.links.find("document", document.document_id):
+        here = link.target_line_id if document.sales else link.source_line_id
+        line = next((one.description for one in document.lines if one.line_id == here), "")
+        contact = books.contacts.get(link.contact_id)
+        name = escape(contact.name) if contact is not None else ""
+        other = _document_link(books, link.source_id if document.sales else link.target_id)
+        rows += f"<tr><td>{escape(line)}</td><td>{name}</td><td>{other}</td><td>{status_of(books, link)}</td></tr>"
+    return f"<h2>Billable expenses</h2><table>{rows}</table>" if rows else ""
+
+
+def _order_body(books: Books, order: PurchaseOrder) -> str:
+    """An order as the screen has it; the box for its own Reference is not that of a bill, and it has no link."""
+    contact = books.contacts.get(order.contact_id)
+    rows = [
+        ("Organisation", escape(books.name)),
+        ("Supplier", _contact_link(books, contact) if contact is not None else ""),
+        ("Status", escape(order.status)),
+        ("Date", order.dated.isoformat()),
+        ("Delivery date", order.delivery_date.isoformat() if order.delivery_date is not None else ""),
+        ("Expected arrival", order.expected_arrival.isoformat() if order.expected_arrival is not None else ""),
+        ("Order number", escape(order.number or "")),
+        ("Reference", escape(order.reference or "")),
+        ("Currency", escape(f"{order.currency} at {order.rate}")),
+        *((name, escape(text)) for name, text in order.delivery.items()),
+    ]
+    amounts: list[tuple[str, object]] = [("Subtotal", order.subtotal), ("Tax", order.tax), ("Total", order.total)]
+    return _sheet(rows, order_json(books, order)["LineItems"], amounts)
+
+
+def _sheet(rows: list[tuple[str, str]], lines: list[dict[str, Any]], amounts: list[tuple[str, object]]) -> str:
+    facts = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
+    names = "<th>Description</th><th class=n>Quantity</th><th class=n>Unit amount</th><th>Account</th>"
+    names += "<th>Tax</th><th class=n>Tax amount</th><th>Tracking</th><th class=n>Amount</th>"
+    body = f"<table>{facts}</table><h2>Lines</h2><table><tr>{names}</tr>{''.join(map(_line_row, lines))}</table>"
     sums = "".join(f"<tr><th>{name}</th><td class=n>{amount}</td></tr>" for name, amount in amounts)
-    body = f"<table>{facts}</table><h2>Lines</h2><table><tr>{names}</tr>{lines}</table>"
-    return f"{body}<h2>Totals</h2><table>{sums}</table>{_settled_by(books, document)}"
+    return f"{body}<h2>Totals</h2><table>{sums}</table>"
 
 
 def _source(url: str | None) -> str:
@@ -214,6 +272,7 @@ def _contact_page(organisations: Mapping[str, Books], code: str, contact_id: str
             ]
             facts = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in rows)
             documents = [one for kind in KINDS for one in books.store_of(kind).find("contact", contact.contact_id)]
+            documents += books.orders.find("contact", contact.contact_id)
             return _html(contact.name, f"<table>{facts}</table><h2>Documents</h2>{_list_of(books, documents)}")
     return _nothing()
 
@@ -225,11 +284,13 @@ def _home_page(organisations: Mapping[str, Books], code: str) -> Response:
             lists = f"<h2>Newest documents</h2>{_list_of(books, list(books.documents))}"
             if credits:
                 lists += f"<h2>Newest credits</h2>{_list_of(books, credits)}"
+            if len(books.orders):
+                lists += f"<h2>Newest purchase orders</h2>{_list_of(books, list(books.orders))}"
             return _html(books.name, lists)
     return _nothing()
 
 
-def _list_of(books: Books, documents: list[Document]) -> str:
+def _list_of(books: Books, documents: Sequence[Document]) -> str:
     rows = []
     for one in reversed(documents[-_NEWEST:]):
         contact = books.contacts.get(one.contact_id)

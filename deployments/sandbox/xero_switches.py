@@ -81,3 +81,13 @@ class XeroSwitches:
 
     reconciled_payment_deletable: bool = False
     """Whether a payment that is reconciled with a bank statement can be deleted by the API."""
+
+    unapproved_order_billable: bool = True
+    """Whether a purchase order that is DRAFT or SUBMITTED can be marked BILLED, or only an AUTHORISED one."""
+
+    order_update_needs_contact: bool = False
+    """Whether an update of a purchase order that does not name its Contact is refused."""
+
+    linked_transaction_lists: Literal["first", "all"] = "first"
+    """How many linked transactions of a list are worked on. Only the first one, and the rest is lost without a word:
+    so it was reported, and called intended, in XeroAPI/Xero-Net issue 249 (2017)."""

@@ -31,6 +31,7 @@ from tests.benchmarks.client import Cost, Task
 from tests.benchmarks.first_load import SLOW as SLOW_ANSWERS
 from tests.benchmarks.first_load import Load, Loaded
 from tests.benchmarks.mapping import CHUNK, Speed, Work
+from tests.benchmarks.orders import Ordered
 from tests.benchmarks.payments import Paid
 from tests.benchmarks.world import Size
 
@@ -113,27 +114,33 @@ def main(arguments: list[str]) -> int:
             limits = _under_limits(folder, console)
     loads = _first_loads(asked.first_load, console) if asked.first_load else {}
     paid = _paid(asked.payments, console) if asked.payments else None
+    ordered = _ordered(asked.orders, console) if asked.orders else []
     medians = {case: _median(all_of) for case, all_of in found.items()}
     if medians or limits:
         _print(console, medians, {case: len(all_of) for case, all_of in found.items()}, limits)
     if medians:
         _print_bars(console, medians)
-    _print_the_rest(console, loads, paid, speeds)
+    _print_the_rest(console, loads, paid, ordered, speeds)
     if asked.json:
         told = _as_json(medians, found, limits) | {
             "first_load": [asdict(load) | asdict(loads[load]) for load in loads],
             "payments": asdict(paid) if paid else None,
+            "orders": [asdict(cycle) for cycle in ordered],
             "mapping": [asdict(work) | asdict(speeds[work]) for work in speeds],
         }
         Path(asked.json).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def _print_the_rest(console: Console, loads: dict[Load, Loaded], paid: Paid | None, speeds: dict[Work, Speed]) -> None:
+def _print_the_rest(
+    console: Console, loads: dict[Load, Loaded], paid: Paid | None, ordered: list[Ordered], speeds: dict[Work, Speed]
+) -> None:
     if loads:
         _print_first_loads(console, loads)
     if paid:
         _print_paid(console, paid)
+    if ordered:
+        _print_ordered(console, ordered)
     if speeds:
         _print_mapping(console, speeds)
 
@@ -149,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         "--first-load", type=int, default=50_000, help="how many in a first load under limits; 0 leaves that out"
     )
     parser.add_argument("--payments", type=int, default=5_000, help="how many invoices are paid; 0 leaves that out")
+    parser.add_argument("--orders", type=int, default=1_000, help="how many open purchase orders; 0 leaves that out")
     parser.add_argument("--limits", action="store_true", help="also 5,000 under 60 calls a minute (takes minutes)")
     parser.add_argument("--dlt", action="store_true", help="also dlt, installed from PyPI into a folder of its own")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each case; the table shows medians")
@@ -298,6 +306,11 @@ def _first_loads(invoices: int, console: Console) -> dict[Load, Loaded]:
 def _paid(payments: int, console: Console) -> Paid:
     _say(console, f"{payments:,} payments on as many invoices")
     return processes.paid(payments)
+
+
+def _ordered(orders: int, console: Console) -> list[Ordered]:
+    _say(console, f"{orders:,} open purchase orders")
+    return processes.ordered(orders)
 
 
 def _mapping_alone(records: int, console: Console) -> dict[Work, Speed]:
@@ -477,6 +490,24 @@ def _print_paid(console: Console, paid: Paid) -> None:
         f"ConnectWise; {paid.wall:.1f} s, {paid.cpu:.1f} s CPU, both simulated systems included. The idle cycle after "
         f"it: {paid.idle_connectwise} pages of lists in ConnectWise, {paid.idle_xero} calls to Xero."
     )
+
+
+def _print_ordered(console: Console, ordered: list[Ordered]) -> None:
+    table = Table(title=f"{ordered[0].orders:,} open purchase orders, full_lifecycle", title_justify="left")
+    for name in ("cycle", "CW calls", "writes : fewest", "reads of Xero", "wall s", "CPU s"):
+        table.add_column(name, justify="left" if name in ("cycle", "reads of Xero") else "right")
+    for cycle in ordered:
+        reads = ", ".join(f"{count} {name.removeprefix('GET ')}" for name, count in cycle.reads.items())
+        table.add_row(
+            cycle.name,
+            f"{cycle.connectwise:,}",
+            f"{sum(cycle.writes.values())} : {cycle.fewest_writes}",
+            reads or "none",
+            f"{cycle.wall:.1f}",
+            f"{cycle.cpu:.1f}",
+        )
+    console.print(table)
+    console.print("One run; the lines of each open order are a call to ConnectWise. Seconds include both systems.")
 
 
 def _cells(figures: Figures, base: Figures | None) -> list[str]:

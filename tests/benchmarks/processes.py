@@ -16,6 +16,7 @@ from deployments import server
 from tests.benchmarks.client import Cost, Task
 from tests.benchmarks.first_load import Load, Loaded
 from tests.benchmarks.mapping import Speed, Work
+from tests.benchmarks.orders import Ordered
 from tests.benchmarks.payments import Paid
 from tests.benchmarks.world import Size
 
@@ -112,13 +113,17 @@ def paid(payments: int) -> Paid:
     return Paid(**_asked("payments", {"payments": payments}))
 
 
-def _asked(module: str, argument: dict[str, Any]) -> dict[str, Any]:
+def ordered(orders: int) -> list[Ordered]:
+    """Raise, receive and cancel so many purchase orders in a process of its own."""
+    return [Ordered(**cycle) for cycle in _asked("orders", {"orders": orders})]
+
+
+def _asked(module: str, argument: dict[str, Any]) -> Any:
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", json.dumps(argument)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{module} failed:\n{done.stderr[-4000:]}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return json.loads(done.stdout)
 
 
 @contextmanager

@@ -67,6 +67,10 @@ CALLS: dict[str, Callable[[ConnectWiseClient], Any]] = {
     "purchase_order": lambda client: client.purchase_order(1),
     "purchase_order_lines": lambda client: client.purchase_order_lines([1, 2]),
     "purchase_order_statuses": lambda client: client.purchase_order_statuses(),
+    "sold_products": lambda client: client.sold_products("salesOrder/id", [1, 2]),
+    "sold_products_changed_since": lambda client: list(client.sold_products_changed_since(utc("2026-03-01"))),
+    "system_report": lambda client: client.system_report("R", ["a"], "a", [1, 2]),
+    "system_report_columns": lambda client: client.system_report_columns("R"),
     "billing_terms": lambda client: client.billing_terms(),
     "invoices_by_number": lambda client: client.invoices_by_number("40001"),
     "invoice": lambda client: client.invoice(1),
@@ -87,7 +91,7 @@ CALLS: dict[str, Callable[[ConnectWiseClient], Any]] = {
 @pytest.mark.parametrize("name", [name for name, _ in inspect.getmembers(ConnectWiseClient) if name[0] != "_"])
 def test_only_get_is_ever_sent_with_keys_and_client_id_on_every_call(name: str) -> None:
     """All public methods: GET without a body, Basic credentials of company and keys, clientId, JSON wanted."""
-    server = Server(answer(200, []))
+    server = Server(answer(200, {"column_definitions": [], "row_values": []} if name == "system_report" else []))
     CALLS[name](connectwise(server))
     assert bool(server.requests) == (name != "calls")
     for request in server.requests:
@@ -97,10 +101,9 @@ def test_only_get_is_ever_sent_with_keys_and_client_id_on_every_call(name: str) 
         assert credentials == "acme+canary-public:canary-private"
         assert request.headers["clientId"] == "0a1b2c3d-0000-4000-8000-000000000001"
         assert request.headers["Accept"] == "application/json"
-        # One record by its own address is no list.
-        assert request.headers.get("pagination-type") == (
-            None if name in ("invoice", "purchase_order") else "forward-only"
-        )
+        # One record by its own address is no list, and a report has pages of its own.
+        bare = name in ("invoice", "purchase_order", "system_report", "system_report_columns")
+        assert request.headers.get("pagination-type") == (None if bare else "forward-only")
         assert "orderBy" not in asked(request)
 
 

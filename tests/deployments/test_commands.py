@@ -56,7 +56,7 @@ def test_the_first_day_of_an_installation(prefect_server: str, place: Place) -> 
     setup = place.tieout("setup", "--json")
     assert setup.returncode == 0, setup.stderr
     families = ("invoices", "credit_notes", "payments", "purchase_orders")
-    names = (*families, "sweep", "reconcile", "unmapped-vendors", "force-sync")
+    names = (*families, "sweep", "reconcile", "unmapped-vendors", "margin", "force-sync")
     assert told(setup)["deployments"] == [f"{place.name}-{name}" for name in names]
     assert place.tieout("setup", "--json").stdout == setup.stdout
 
@@ -160,7 +160,7 @@ def test_what_ops_changed_on_the_server_stays(prefect_server: str, place: Place)
                 change("PATCH", f"{each['id']}/schedules/{schedule['id']}", {"active": False})
             else:
                 change("DELETE", f"{each['id']}/schedules/{schedule['id']}")
-        of_a_period = name in ("reconcile", "unmapped-vendors")
+        of_a_period = name in ("reconcile", "unmapped-vendors", "margin")
         params = {"first": "2026-02-01"} if of_a_period else {"mode": "plan"}
         parameters = {"installation": place.name, "params": params}
         change("PATCH", each["id"], {"parameters": parameters, "paused": name != "invoices"})

@@ -30,6 +30,7 @@ def test_the_deployments_are_these() -> None:
         ("sweep", "flows.sweep.sweep", "tieout", False),
         ("reconcile", "flows.reconcile.reconcile", "tieout", False),
         ("unmapped-vendors", "flows.report.report", "tieout", False),
+        ("margin", "flows.report.report", "tieout", False),
         ("force-sync", "flows.force_sync.force_sync", "tieout", False),
     ]
     assert seeds == {
@@ -39,6 +40,7 @@ def test_the_deployments_are_these() -> None:
         "purchase_orders": [{"slug": "every-six-hours", "cron": "30 */6 * * *", "timezone": "UTC"}],
         "sweep": [{"slug": "nightly", "cron": "30 2 * * *", "timezone": "UTC"}],
         "unmapped-vendors": [{"slug": "monday-morning", "cron": "0 7 * * 1", "timezone": "UTC"}],
+        "margin": [{"slug": "monday-morning", "cron": "15 7 * * 1", "timezone": "UTC"}],
     }
 
 

@@ -15,8 +15,17 @@ from deployments import cli
 from deployments.cli import strongest
 from mappings.lifecycle import PRESETS
 from tests.deployments.conftest import run_tieout
+from tests.worlds import World
 
-CONFIG = '[[organisation]]\nname = "Sydney"\ntenant_id = "1"\n[mappings]\ndirectory = "tables"\n'
+CONFIG = """
+[[organisation]]
+name = "Sydney"
+tenant_id = "1"
+[mappings]
+directory = "tables"
+[audit]
+url = "sqlite:///{folder}/audit.db"
+"""
 ANN = ("sign", "--name", "Ann", "--role", "operator")
 BOB = ("sign", "--name", "Bob", "--role", "finance_lead")
 
@@ -42,7 +51,7 @@ Lifecycle = Callable[..., Ended]
 @pytest.fixture
 def tables(tmp_path: Path) -> Path:
     """The folder of the tables; there is nothing in it yet, it is not even there."""
-    (tmp_path / "tieout.toml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "tieout.toml").write_text(CONFIG.format(folder=tmp_path), encoding="utf-8")
     return tmp_path / "tables"
 
 
@@ -88,6 +97,39 @@ def test_a_decision_is_begun_read_signed_by_two_and_verified(tables: Path, lifec
     assert verified.code == 0
     assert verified.out.startswith("lifecycle.csv is signed by operator Ann on 20")
     assert lifecycle("show", "--json").told["sha256"] in verified.out
+
+
+def test_whom_another_table_touches_is_told_before_anybody_signs_it(
+    tmp_path: Path, tables: Path, lifecycle: Lifecycle
+) -> None:
+    world = World(tmp_path).ready_to_buy("manual")
+    for number in ("PO1", "PO2"):
+        order = world.add_order(number)
+        world.connectwise.receive_line(world.order_lines(order)[0])
+    world.add_order("PO3")
+    assert not world.cycle().failed
+    assert "None of the 3 orders known so far is touched by this table." in lifecycle("verify").out
+    world.write("lifecycle.csv", PRESETS["goods_receipt"])
+    ended = lifecycle("verify")
+    assert ended.code == 3
+    assert "2 of the 3 orders known so far are touched by this table" in ended.out
+    assert (
+        "PO1, PO2: everything on an order has been received; until now nothing is done, from now on a draft bill is "
+        "made for all that was received and not yet billed." in ended.out
+    )
+    assert lifecycle("verify", "--json").told["touches"] == [
+        {
+            "state": "fully_received",
+            "references": ["PO1", "PO2"],
+            "before": {"events": [], "status": ""},
+            "after": {"events": ["draft_bill"], "status": "draft"},
+        }
+    ]
+
+
+def test_before_the_first_set_up_it_says_that_no_order_is_known(lifecycle: Lifecycle) -> None:
+    lifecycle("init")
+    assert "Which orders it touches is not known: There is no audit" in lifecycle("verify").out
 
 
 def test_it_needs_no_prefect_server(tables: Path, lifecycle: Lifecycle) -> None:

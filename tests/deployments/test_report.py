@@ -167,7 +167,7 @@ def test_the_command_needs_no_prefect_server(place: Place) -> None:
     with file.open(encoding="utf-8-sig", newline="") as written:
         assert "'=REP-1" in {line["po_number"] for line in csv.DictReader(written)}
     for words, sentence in (
-        (("purchase-match",), "There is no report 'purchase-match'; there are unmapped-vendors, "),
+        (("profit",), "There is no report 'profit'; there are unmapped-vendors, "),
         (("unmapped-vendors", "--from", "2026-03-01"), "leave --from and --to away"),
         (("parallel-run", "--from", "2026-03-01", "--to", "2026-03-31"), "sign"),
         (("invoiced-not-received", "--csv", str(place.folder / "no" / "such.csv")), "cannot be written"),

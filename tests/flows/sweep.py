@@ -364,6 +364,65 @@ def bills_act(world: World) -> None:
         receive(world, number)
 
 
+FULL = """organisation,state,event,status
+,raised,draft_po,
+Perth,raised,draft_po+approve_po,
+,partially_received,update_po+bill_per_receipt,
+,fully_received,update_po+bill_per_receipt,
+,cancelled,delete_po,
+,reversed,hold,
+"""
+
+
+def raised_act(world: World) -> None:
+    """Purchase orders that are about to be raised in Xero: drafts in Sydney, approved ones in Perth."""
+    ordered_act(world)
+    world.sign(FULL)
+    for number in (10, 11):
+        world.add_order(f"PO{number}", id=number)
+
+
+def orders_act(world: World) -> None:
+    """Six hours later: quantities, vendors and numbers change; received, cancelled; approved, billed, edited by hand.
+
+    And new orders: raised, keyed by hand (alike, and another supplier's), of a burnt number, refused, of a supplier to
+    be made.
+    """
+    world.later()
+    connectwise = world.connectwise
+    there = {order["PurchaseOrderNumber"]: order["PurchaseOrderID"] for order in world.books.purchase_orders()}
+
+    connectwise.edit_order_line(world.order_lines(6)[0], quantity=Decimal(12))
+    world.books.approve_purchase_order(there["PO6"])
+    connectwise.cancel_purchase_order(7)
+    receive(world, 8, "S8")
+    connectwise.receive_part(world.order_lines(9)[0], 3, slip="S9")
+    world.books.approve_purchase_order(there["PO10"])
+    world.books.copy_to_bill(there["PO10"])
+    receive(world, 10, "S10")
+    world.books.edit_purchase_order(there["PO11"], Reference="keep")
+    connectwise.cancel_purchase_order(11)
+    connectwise.edit_purchase_order(35, poNumber="PO350")
+
+    supplier = world.books.contacts.find("name", "netgear distribution")[0].contact_id
+    other = world.books.add_contact("Dell Australia")["ContactID"]
+    hand = [{"Description": "By hand", "Quantity": 10, "UnitAmount": "100", "AccountCode": "300"}]
+    for number, whose in ((12, supplier), (13, other), (14, supplier)):
+        made = world.books.enter_purchase_order(whose, f"PO{number}", Date=world.clock().date(), LineItems=hand)
+        world.add_order(f"PO{number}", id=number)
+        if number == 14:
+            world.books.delete_purchase_order(made["PurchaseOrderID"])
+    for number in (15, 16, 17):
+        world.add_order(f"PO{number}", id=number)
+    world.add_order("PO18", ("ODD", "2", "7"), id=18)
+    for organisation in world.xero.organisations.values():
+        organisation.archive_account("310")
+    connectwise.add_company("MADE", "Made To Order", vendor_identifier="V-99")
+    world.add_order("PO19", id=19, vendorCompany="MADE")
+    for number in (36, 37):
+        world.add_order(f"PO{number}", id=number, location="Perth")
+
+
 def invoiced_act(world: World) -> None:
     """Purchase orders that share vendors' invoices, and so share bills; one of each kind of what comes next."""
     world.policy(
@@ -413,6 +472,48 @@ def shared_act(world: World) -> None:
     world.books.enter_bill(supplier, "PO11", Date=world.clock().date(), LineItems=hand)
 
 
+LINKS = """[families]
+purchase_orders = "on"
+[sales]
+invoice_status = "authorised"
+[purchases]
+bill_status = "authorised"
+"""
+
+
+def sell(world: World, number: int, quantity: int = 10) -> None:
+    """A customer orders a product, is invoiced for it, and it is bought for her."""
+    sales = world.connectwise.add_sales_order("ACME")
+    product = {"catalogItem": "SWITCH", "quantity": quantity, "price": 150, "taxableFlag": True, "salesOrder": sales}
+    world.add_invoice(f"4000{number}", time=[], products=[product | {"description": "Switch"}])
+    world.add_order(f"PO{number}", id=number)
+    for line in world.order_lines(number):
+        world.connectwise.edit_order_line(line, salesOrder=[sales])
+    receive(world, number)
+
+
+def sold_act(world: World) -> None:
+    """Approved bills of products that are on approved invoices; links are off."""
+    world.policy(LINKS)
+    world.sign("organisation,state,event,status\n,fully_received,draft_bill,\n,reversed,hold,\n")
+    for number in (1, 2, 3):
+        sell(world, number)
+    sell(world, 4, 4)
+    world.cycle(family="invoices")
+
+
+def links_act(world: World) -> None:
+    """Six hours later: links are on; one was made by hand, one match is not certain, and more was sold and bought."""
+    world.later()
+    world.policy(f"{LINKS}on_billing_links = true\n")
+    for number in (5, 6):
+        sell(world, number)
+    world.cycle(family="invoices")
+    bill = next(each for each in world.bills() if each["InvoiceNumber"] == "PO1")
+    contact = world.books.contacts.find("name", "acme pty ltd")[0].contact_id
+    world.books.assign_expense(bill["InvoiceID"], bill["LineItems"][-1]["LineItemID"], contact)
+
+
 @dataclass(frozen=True)
 class Act:
     """What happens before the cycle that is disturbed; where it goes on, a cycle runs between the two parts."""
@@ -432,7 +533,9 @@ ACTS = {
     "payments": Act(paid_act, payments_act, "payments"),
     "allocations": Act(applied_act, allocations_act, "credit_notes"),
     "bills": Act(ordered_act, bills_act, "purchase_orders", World.ready_to_buy),
+    "purchase_orders": Act(raised_act, orders_act, "purchase_orders", World.ready_to_buy),
     "shared": Act(invoiced_act, shared_act, "purchase_orders", World.ready_to_buy),
+    "links": Act(sold_act, links_act, "purchase_orders", World.ready_to_buy),
 }
 
 
@@ -632,6 +735,7 @@ class Picture:
     known: frozenset[int]
     paid: dict[str, list[str]]
     orders: dict[int, tuple[str, str, str]]
+    links: list[tuple[str, str, str]]
 
     @classmethod
     def of(cls, world: World) -> Picture:
@@ -642,6 +746,8 @@ class Picture:
                 numbers[each["InvoiceID"]] = f"{organisation.name} {each['InvoiceNumber']}"
             for each in organisation.credit_notes(live=False):
                 numbers[each["CreditNoteID"]] = f"{organisation.name} {each['CreditNoteNumber']}"
+            for each in organisation.purchase_orders(live=False):
+                numbers[each["PurchaseOrderID"]] = f"{organisation.name} {each['PurchaseOrderNumber']}"
         records = world.rows(RECORDS)
         return cls(
             world.snapshot(),
@@ -649,7 +755,11 @@ class Picture:
                 organisation.name: sorted(each.name for each in organisation.contacts)
                 for organisation in world.xero.organisations.values()
             },
-            {row["connectwise_id"]: numbers.get(row["xero_id"], "nothing") for row in world.rows(BINDINGS)},
+            {
+                row["connectwise_id"]: numbers.get(row["xero_id"], "nothing")
+                for row in world.rows(BINDINGS)
+                if row["family"] != "links"
+            },
             frozenset(row["connectwise_id"] for row in records if row["outcome"] in WAITING),
             frozenset(row["connectwise_id"] for row in records if row["family"] != "purchase_orders"),
             {
@@ -666,12 +776,22 @@ class Picture:
                 row["connectwise_id"]: (row["state"], row["received_value"], row["content"])
                 for row in world.rows(PURCHASE_ORDERS)
             },
+            sorted(
+                (
+                    numbers[each["SourceTransactionID"]],
+                    numbers.get(each.get("TargetTransactionID", ""), ""),
+                    each["Status"],
+                )
+                for organisation in world.xero.organisations.values()
+                for each in organisation.linked_transactions()
+            ),
         )
 
     def differences(self, other: Picture) -> list[str]:
         """What is different in `other`, in words."""
         found = []
-        for name, kind in [(name, kind) for name in self.xero for kind in ("ACCREC", "ACCRECCREDIT", "ACCPAY")]:
+        kinds = ("ACCREC", "ACCRECCREDIT", "ACCPAY", "PURCHASEORDER")
+        for name, kind in [(name, kind) for name in self.xero for kind in kinds]:
             mine, theirs = self.xero[name].get(kind, {}), other.xero[name].get(kind, {})
             found += [f"{number} is missing in {name}" for number in sorted(mine.keys() - theirs.keys())]
             found += [f"{number} is too much in {name}" for number in sorted(theirs.keys() - mine.keys())]
@@ -682,7 +802,7 @@ class Picture:
                 for number in sorted(mine.keys() & theirs.keys())
                 if mine[number] != theirs[number]
             ]
-        for what in ("contacts", "bound", "waiting", "known", "paid", "orders"):
+        for what in ("contacts", "bound", "waiting", "known", "paid", "orders", "links"):
             if getattr(self, what) != getattr(other, what):
                 found.append(f"{what}: {getattr(other, what)} instead of {getattr(self, what)}")
         return found
@@ -690,7 +810,7 @@ class Picture:
 
 def _warm_up(folder: Path) -> None:
     """Play all acts once in this very process: whatever is imported or compiled once, every fork has already."""
-    for name in ("later", "edits", "credits", "payments", "allocations", "bills", "shared"):
+    for name in ("later", "edits", "credits", "payments", "allocations", "bills", "purchase_orders", "shared", "links"):
         act = ACTS[name]
         world = act.set_up(World(folder / name))
         act.begins(world)
@@ -767,7 +887,7 @@ def _with_fault(world: World, family: str, case: Case) -> bool:
 
 def _last(path: str) -> str:
     """What a call is about, without the id of anything."""
-    named = next((name for name in ("Payments", "Allocations") if f"/{name}/" in path), "")
+    named = next((name for name in ("Payments", "Allocations", "PurchaseOrders") if f"/{name}/" in path), "")
     return f"one of {named}" if named else path.rpartition("/")[2]
 
 

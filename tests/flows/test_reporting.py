@@ -445,8 +445,8 @@ def test_a_parallel_run_needs_a_signed_lifecycle_and_a_period_that_can_be(world:
 
 
 def test_a_report_that_is_not_known_lists_those_that_are(world: World) -> None:
-    with pytest.raises(NotConfigured, match=r"no report 'purchase-match'; there are unmapped-vendors, .*parallel-run"):
-        make_report("purchase-match", world.doors, None, None, lambda _text: None)
+    with pytest.raises(NotConfigured, match=r"no report 'profit'; there are unmapped-vendors, .*parallel-run"):
+        make_report("profit", world.doors, None, None, lambda _text: None)
     with pytest.raises(NotConfigured, match="--from"):
         make_report("unmapped-vendors", world.doors, day("2026-03-01"), None, lambda _text: None)
 

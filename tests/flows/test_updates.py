@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from blocks.audit.tables import OUTCOMES
 from deployments.sandbox.wire import Request
 from tests.worlds import LOST, World
 
@@ -38,6 +39,11 @@ def held(world: World, reason: str) -> dict[str, Any]:
     (told,) = world.exceptions()
     assert told["reason"] == reason, told
     return told
+
+
+def links_of(world: World, xero_id: str) -> int:
+    """How many outcomes lead people to this document."""
+    return sum(row["xero_id"] == xero_id and xero_id in row["xero_url"] for row in world.rows(OUTCOMES))
 
 
 def line(world: World, place: int = 0) -> dict[str, Any]:
@@ -256,6 +262,7 @@ def test_a_paid_invoice_is_held_with_the_correction_in_words(world: World) -> No
     assert "total 330.00 AUD -> 165.00 AUD" in told["message"]
     assert "100.00 AUD of it is paid" in told["message"]
     assert "Enter a credit note of 165.00 AUD for 40001" in told["fix"]
+    assert [links_of(world, xero_id), links_of(world, "")] == [2, 0]
     # Undone in ConnectWise: nothing is left to say.
     edit(world, number, invoiceHours=2)
     assert world.outcomes(world.cycle()) == {"40001": "unchanged"}
@@ -310,6 +317,7 @@ def test_more_edits_than_the_brake_allows_are_all_held_and_new_documents_go_on(w
     world.add_invoice("40009")
     told = world.outcomes(world.cycle())
     assert told == {"40001": "held: brake", "40002": "held: brake", "40003": "held: brake", "40009": "posted"}
+    assert links_of(world, "") == 0
     assert "330.00 AUD -> 495.00 AUD" in world.exceptions()[0]["message"]
     with world.later().watching() as seen:
         assert world.cycle().counts["held"] == 3

@@ -1,5 +1,5 @@
-"""The golden documents: pairs of a ConnectWise invoice with its rows, or of a purchase order with what one bill of it
-holds, and the Xero document that it becomes.
+"""The golden documents: pairs of a ConnectWise invoice with its rows, or of a purchase order (alone, or with what one
+bill of it holds), and the Xero document that it becomes.
 
 `NAME.connectwise.json` is written by people, `NAME.xero.json` by `python -m tests.mappings.regenerate` and then
 reviewed by its amounts. All of them are mapped with the tables beside them.
@@ -21,11 +21,13 @@ from mappings.connectwise import (
     Reference,
     SourceBill,
     SourceInvoice,
+    SourceOrder,
     TaxCode,
     read_json,
 )
 from mappings.credit_notes import to_xero_credit_note
 from mappings.invoices import is_credit, to_xero_invoice
+from mappings.orders import ordered_quantities, to_xero_order
 from mappings.outcomes import Hold
 from mappings.related import Related
 from mappings.surroundings import Surroundings, read_tables
@@ -90,15 +92,22 @@ def world() -> Surroundings:
     )
 
 
-def source(name: str) -> SourceInvoice | SourceBill:
-    """The ConnectWise side of a pair. What has lines of its own is an order, and says what its bill holds."""
+def source(name: str) -> SourceInvoice | SourceBill | SourceOrder:
+    """The ConnectWise side of a pair. What has lines of its own is an order; `n` says which bill of it this is."""
     given = read_json((FOLDER / f"{name}.connectwise.json").read_bytes())
-    return SourceBill.model_validate(given) if "lines" in given else SourceInvoice.model_validate(given)
+    if "n" in given:
+        return SourceBill.model_validate(given)
+    if "lines" in given:
+        order = SourceOrder.model_validate(given)
+        return order.model_copy(update={"quantities": ordered_quantities(order.lines)})
+    return SourceInvoice.model_validate(given)
 
 
 def mapped_anew(name: str) -> Document | Hold:
-    """What the mapping makes of the ConnectWise side: a bill, an invoice, or of what is below zero a credit note."""
+    """What the mapping makes of the ConnectWise side: an order, a bill, an invoice, or below zero a credit note."""
     found = source(name)
+    if isinstance(found, SourceOrder):
+        return to_xero_order(found, world())
     if isinstance(found, SourceBill):
         return to_xero_bill(found, world())
     return (to_xero_credit_note if is_credit(found.header) else to_xero_invoice)(found, world())

@@ -12,7 +12,7 @@ import pytest
 from mappings.connectwise import SourceInvoice
 from mappings.credit_notes import to_xero_credit_note
 from mappings.invoices import to_xero_invoice
-from mappings.kinds import BILL, CREDIT_NOTE, INVOICE, KINDS, OTHER
+from mappings.kinds import BILL, CREDIT_NOTE, INVOICE, KINDS, OTHER, PURCHASE_ORDER
 from mappings.outcomes import Reason
 from mappings.plans import is_ours, likeness
 from mappings.surroundings import Surroundings
@@ -225,5 +225,5 @@ def test_an_invoice_is_known_by_its_link_alone() -> None:
 
 
 def test_each_kind_has_its_family_and_the_other_one() -> None:
-    assert KINDS == {"invoices": INVOICE, "credit_notes": CREDIT_NOTE, "bills": BILL}
+    assert KINDS == {"invoices": INVOICE, "credit_notes": CREDIT_NOTE, "bills": BILL, "orders": PURCHASE_ORDER}
     assert OTHER == {"invoices": CREDIT_NOTE, "credit_notes": INVOICE}

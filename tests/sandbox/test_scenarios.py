@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import tomllib
 from collections import Counter
@@ -426,6 +427,43 @@ def test_each_delivery_says_what_happens_and_how_it_ends(world: World) -> None:
         assert bool(delivery.words) == delivery.ends.startswith("held")
     assert set(scenario.signers) == {"operator", "finance_lead"} and len(set(scenario.signers.values())) == 2
     assert sum(number.split(" / ")[0] == next(iter(scenario.orders)) for number in scenario.bills) == 3
+
+
+def test_what_is_bought_later_is_not_there_before_and_touches_no_invoice() -> None:
+    """Two orders share a supplier's invoice; of the others, an invoice of the story bills one on, and none the last."""
+    world = World(DAYS[0])
+    connectwise, scenario = world.connectwise, world.scenario
+    purchases, invoices = scenario.purchases, copy.deepcopy(connectwise.tables["invoice"].records)
+    assert not {one.number for one in purchases.values()} & {*scenario.orders}
+    for one in purchases.values():
+        assert one.says.endswith(".")
+        one.act()
+        header = connectwise.record("purchase_order", scenario.orders[one.number])
+        lines = connectwise.rows("purchase_order_line", header["id"])
+        assert {line["receivedStatus"] for line in lines} == {"FullyReceived"}
+        assert (header["subTotal"], header["vendorInvoiceNumber"]) == (one.cost, one.vendor_invoice)
+    first, second = purchases["shared_first"], purchases["shared_second"]
+    assert first.vendor_invoice == second.vendor_invoice != purchases["sold_on"].vendor_invoice
+    vendors = {
+        connectwise.record("purchase_order", scenario.orders[one.number])["vendorCompany"]["identifier"]
+        for one in (first, second)
+    }
+    assert vendors == {"NETWAVE"}
+    bought = {
+        key: [
+            connectwise.record("product", product)
+            for line in connectwise.rows("purchase_order_line", scenario.orders[one.number])
+            for product, _quantity in connectwise.demands_of(line["id"])
+        ]
+        for key, one in purchases.items()
+    }
+    sold, never = purchases["sold_on"], purchases["never_charged"]
+    assert {row["invoice"]["identifier"] for row in bought["sold_on"]} == {sold.invoice}
+    assert sum(row["extPrice"] for row in bought["sold_on"]) == sold.revenue > sold.cost
+    assert [("invoice" in row, row["company"]["identifier"]) for row in bought["never_charged"]] == [(False, "QUILL")]
+    assert not never.invoice and not never.revenue
+    assert not bought["shared_first"] and not bought["shared_second"]
+    assert connectwise.tables["invoice"].records == invoices
 
 
 def test_an_unknown_scenario_is_refused() -> None:

@@ -212,8 +212,11 @@ UNDESCRIBED = {
     "CreditNote": {"ID", "DateString"},
     "Prepayment": {"ID", "DateString"},
     "Overpayment": {"ID", "DateString"},
+    "PurchaseOrder": {"DateString", "DeliveryDateString", "Type", "HasErrors", "IsDiscounted"},
 }
 COLLECTIONS = {
+    "LinkedTransactions",
+    "PurchaseOrders",
     "Invoices",
     "Contacts",
     "Accounts",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from deployments.sandbox.connectwise import SimulatedConnectWise
 from deployments.sandbox.scenarios.bulk_world import generate
-from deployments.sandbox.scenarios.scenario import Cure, Delivery, Edit, Scenario
+from deployments.sandbox.scenarios.scenario import Cure, Delivery, Edit, Purchase, Scenario
 from deployments.sandbox.scenarios.story import tell
 from deployments.sandbox.xero import SimulatedXero
 
-__all__ = ["NAMES", "Cure", "Delivery", "Edit", "Scenario", "generate", "load"]
+__all__ = ["NAMES", "Cure", "Delivery", "Edit", "Purchase", "Scenario", "generate", "load"]
 
 NAMES = ("msp",)
 """The scenarios that `load` knows."""

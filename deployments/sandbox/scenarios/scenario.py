@@ -91,13 +91,32 @@ class Delivery:
     act: Callable[[Path], object]
     """Do it; the argument is the folder of the tables in use."""
     ends: str
-    """The outcome that the cycle has to give it, with the reason behind a colon where there is one."""
+    """The outcome that the cycle has to give it, with the reason behind a colon where there is one; of several
+    documents theirs, with commas.
+    """
     told: str
     """What the story says of it afterwards."""
     words: tuple[str, ...] = ()
     """What has to be said of it where it is held."""
     line: str = ""
     """The line that is pasted into a table, where that is what somebody does."""
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """One purchase order that nobody knows of before it is raised, and what is billed on of it. Amounts before tax."""
+
+    number: str
+    says: str
+    act: Callable[[], object]
+    """Raise it, let all of it arrive, and enter its supplier's invoice where that has come."""
+    cost: Decimal
+    """What was ordered and arrives, in the order's currency."""
+    vendor_invoice: str = ""
+    invoice: str = ""
+    """The number of the customer's invoice that bills it on; empty where nobody was charged."""
+    revenue: Decimal = Decimal(0)
+    """What that invoice charges for these goods, in its currency."""
 
 
 @dataclass
@@ -144,6 +163,14 @@ class Scenario:
     """ConnectWise ids of the purchase orders, by number."""
     deliveries: list[list[Delivery]] = field(default_factory=list)
     """What becomes of them, cycle by cycle."""
+    purchases: dict[str, Purchase] = field(default_factory=dict)
+    """What can be ordered after all that, by name: `shared_first` and `shared_second` (one supplier's invoice over
+    both), `sold_on` (a customer's invoice bills it on) and `never_charged`. Nothing of it is there before its `act`.
+    """
+    placed: list[list[Delivery]] = field(default_factory=list)
+    """What becomes of orders that are in Xero as well, cycle by cycle: the purchases above, and two that are raised."""
+    placed_orders: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """The purchase orders that there are in Xero at the end, by number: whose they are, and their status."""
     bills: dict[str, tuple[Decimal, str]] = field(default_factory=dict)
     """The bills that there are at the end, by what people see as their Reference: net amount and status."""
     lifecycle: dict[str, str] = field(default_factory=dict)

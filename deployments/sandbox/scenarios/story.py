@@ -16,7 +16,7 @@ from random import Random
 from typing import Any, Literal
 
 from deployments.sandbox.connectwise import SimulatedConnectWise
-from deployments.sandbox.scenarios.scenario import HERE, Cure, Delivery, Edit, Money, Scenario
+from deployments.sandbox.scenarios.scenario import HERE, Cure, Delivery, Edit, Money, Purchase, Scenario
 from deployments.sandbox.xero import Organisation, SimulatedXero
 
 Data = dict[str, Any]
@@ -84,6 +84,8 @@ class _Story:
         self._note_edits()
         self._note_money()
         self._note_deliveries()
+        self._note_purchases()
+        self._note_placed()
         return self.scenario
 
     def _moment(self, day: date, minute: int = 0) -> datetime:
@@ -518,6 +520,136 @@ class _Story:
             scenario.bills[shown] = given["net"], given.get("status", "DRAFT")
         scenario.lifecycle = {each["was"]: each["becomes"] for each in self.data["lifecycle"]}
         scenario.signers = dict(self.data["signers"])
+
+    # --- what is ordered later on, and billed on
+
+    def _note_purchases(self) -> None:
+        first = self.data["first_order"] + len(self.data["purchase_order"])
+        costs = {item["identifier"]: item["cost"] for item in self.data["item"]}
+        for place, given in enumerate(self.data["purchase"], first):
+            invoice = self.scenario.keys[given["invoice"]] if "invoice" in given else ""
+            rows = self._rows_sold(invoice, given) if invoice else []
+            self.scenario.purchases[given["key"]] = Purchase(
+                f"PO-{place}",
+                given["says"],
+                partial(self._purchase, f"PO-{place}", given, rows),
+                sum((costs[line["product"]] * line["quantity"] for line in given["lines"]), Decimal(0)),
+                given.get("vendor_invoice", ""),
+                invoice,
+                sum((row["extPrice"] for row in rows), Decimal(0)),
+            )
+
+    def _rows_sold(self, invoice: str, given: Data) -> list[Data]:
+        """The rows of an invoice that bill the lines of an order on, one for each."""
+        rows = self.connectwise.rows("product", self.scenario.invoices[invoice])
+        return [
+            next(row for row in rows if row["catalogItem"]["identifier"] == line["product"]) for line in given["lines"]
+        ]
+
+    def _purchase(self, number: str, given: Data, rows: list[Data]) -> None:
+        world = self.connectwise
+        order = self.scenario.orders[number] = world.add_purchase_order(
+            poNumber=number,
+            poDate=self.today - timedelta(days=given["days_ago"]),
+            vendorCompany=given["vendor"],
+            location="Sydney",
+            department="Procurement",
+            lines=given["lines"],
+        )
+        for place, line in enumerate(world.rows("purchase_order_line", order)):
+            if rows:
+                world.buy_for(line["id"], rows[place]["id"])
+            elif "customer" in given:
+                item = line["product"]["identifier"]
+                sold = world.add_product(given["customer"], catalogItem=item, quantity=line["quantity"])
+                world.buy_for(line["id"], sold)
+            world.receive_line(line["id"], slip=given["slip"], date=self.today)
+        if "vendor_invoice" in given:
+            world.enter_vendor_invoice(order, given["vendor_invoice"], self.today)
+
+    def _note_placed(self) -> None:
+        """Under a table that puts orders into Xero: one goes its whole way, another meets its number there."""
+        scenario, world, day = self.scenario, self.connectwise, self.today
+        first = self.data["first_order"] + len(self.data["purchase_order"]) + len(self.data["purchase"])
+        given = {each["key"]: (f"PO-{place}", each) for place, each in enumerate(self.data["raised"], first)}
+        whole, taken = (given[key][0] for key in ("from_start_to_end", "number_taken"))
+        renumbered = f"{taken}-B"
+        books = next(iter(self.organisations.values()))
+
+        def raises(key: str) -> Callable[[Path], object]:
+            number, order = given[key]
+            return lambda _tables: scenario.orders.update(
+                {
+                    number: world.add_purchase_order(
+                        poNumber=number,
+                        poDate=day,
+                        vendorCompany=order["vendor"],
+                        location="Sydney",
+                        department="Procurement",
+                        lines=order["lines"],
+                    )
+                }
+            )
+
+        def taken_by_hand(tables: Path) -> None:
+            other = next(each for each in books.contacts if each.name == "Netwave Distribution")
+            line = {"Description": "Rack shelves", "Quantity": 2, "UnitAmount": 45, "AccountCode": "310"}
+            books.enter_purchase_order(other.contact_id, taken, LineItems=[line])
+            raises("number_taken")(tables)
+
+        def arrives(_tables: Path) -> None:
+            (line,) = world.rows("purchase_order_line", scenario.orders[whole])
+            world.receive_line(line["id"], slip="NW-940", date=day)
+            world.enter_vendor_invoice(scenario.orders[whole], "NW-40139", day)
+
+        def renumber(_tables: Path) -> None:
+            scenario.orders[renumbered] = scenario.orders.pop(taken)
+            world.edit_purchase_order(scenario.orders[renumbered], poNumber=renumbered)
+
+        def buys(key: str, told: str) -> Delivery:
+            one = scenario.purchases[key]
+            return Delivery(one.number, one.says, lambda _tables: one.act(), "posted", told)
+
+        scenario.placed += [
+            [
+                Delivery(
+                    whole, "12 switches are ordered.", raises("from_start_to_end"), "posted", "a draft order in Xero."
+                ),
+                Delivery(
+                    taken,
+                    "3 monitors are ordered; in Xero somebody has given that number to another supplier's order.",
+                    taken_by_hand,
+                    "held: number_conflict",
+                    "nothing is written onto somebody else's order: this is what the bookkeeper sees.",
+                    (taken, "Netwave Distribution"),
+                ),
+                buys("shared_first", "a bill that names the other order of the same invoice,"),
+                buys("shared_second", "and the bill of that one, which names the first."),
+                buys("sold_on", "a bill; what the customer pays for it is in the report."),
+                buys("never_charged", "a bill; that nobody pays for it, too."),
+            ],
+            [
+                Delivery(
+                    whole,
+                    "All 12 switches arrive, with the supplier's invoice NW-40139.",
+                    arrives,
+                    "posted, updated",
+                    "its bill bears the order's number, and the order in Xero is billed.",
+                ),
+                Delivery(
+                    taken,
+                    f"In ConnectWise the order gets the number {renumbered}.",
+                    renumber,
+                    "posted",
+                    "a draft order under its own number.",
+                ),
+            ],
+        ]
+        scenario.placed_orders = {
+            whole: ("Netwave Distribution", "BILLED"),
+            taken: ("Netwave Distribution", "DRAFT"),
+            renumbered: ("Pixelforge Displays", "DRAFT"),
+        }
 
     def _balance(self, number: str) -> Decimal:
         """What is due on an invoice in ConnectWise."""

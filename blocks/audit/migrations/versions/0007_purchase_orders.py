@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("seen", sa.String(), nullable=False),
         sa.Column("content", sa.String(), nullable=False),
         sa.Column("lifecycle", sa.String(), nullable=False),
+        sa.Column("answered", sa.String(), nullable=False),
         sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
     )
     op.create_index("ix_purchase_orders_reference", "purchase_orders", ["reference"])
