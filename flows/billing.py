@@ -75,10 +75,11 @@ from mappings.related import Related
 from mappings.reports import written_value
 from mappings.shares import key_on
 from mappings.sweeping import all_at_once, too_many
-from mappings.updates import EDITABLE
+from mappings.updates import EDITABLE, Settled
 from mappings.vendor_invoices import Key, VendorInvoices, in_words, invoice_key
 from mappings.xero import Found
 from tasks import posting
+from tasks import updates as updating
 from tasks.calls import Calls
 from tasks.contacts import settle_earlier as settle_contacts
 from tasks.cycle import Cycle, Entry
@@ -496,14 +497,17 @@ class Billing:
 
     def _documents_whole(self, keys: Sequence[int], order_of: Callable[[int], int]) -> list[Entry]:
         """The same of documents that are told by such keys."""
-        shown = self.cycle.doors.connectwise.purchase_orders_by_id(sorted(set(map(order_of, keys))))
+        on_bill = {key: [order_of(key), *sorted(those)] for key, those in orders.sharing(self.audit, keys).items()}
+        wanted = sorted({number for those in on_bill.values() for number in those})
+        shown = self.cycle.doors.connectwise.purchase_orders_by_id(wanted)
         headers = [found for raw in shown if isinstance(found := header_of(raw), Header)]
         whole = {each.id: each for each in self._with_lines(headers)}
         standings = runs.standings(self.audit, BILL.family, keys)
         return [
             Entry(key, standings[key].reference if key in standings else each.number, each.raw, seen=each.header.seen)
             for key in keys
-            if (each := whole.get(order_of(key))) is not None
+            # Of a bill that orders share, any of them will do.
+            if (each := next((whole[number] for number in on_bill[key] if number in whole), None)) is not None
         ]
 
     def _take_up_waiting(self) -> None:
@@ -778,6 +782,9 @@ class Billing:
             obstacle = self._obstacle(bill, together, holds, groups)
             if obstacle is not None or not together.on_bill.get(key, frozenset()) <= cases.keys():
                 left_alone.add(key)
+                if bill.gone and self._is_asked(*bill.shares) and self._is_meant_so(key, together):
+                    dealt_with.update(bill.shares)
+                    continue
                 for number, each in bill.shares.items():
                     if obstacle is not None and _moved(cases[number], key, each):
                         waits.setdefault(number, obstacle)
@@ -893,6 +900,18 @@ class Billing:
                     hold, message=f"{self._names(bill, together)} shares a bill with {name}. {hold.message}", merged=()
                 )
         return None
+
+    def _is_meant_so(self, key: int, together: Together) -> bool:
+        """Whether a person says of a removed bill, of which not all orders can be read, that it is meant so; noted."""
+        bound, standing = together.posted[key], together.of_bills.get(key)
+        written = bound.last.document
+        theirs = next((case.there.get(bound.bound.xero_id) for case in together.cases.values()), None)
+        says_so = take_for(self.bills, standing) == "theirs" and _waits(standing)
+        if not says_so or written is None or theirs is None or not self.cycle.writing:
+            return False
+        self.bills.counts["read"] += 1
+        self.bills.count(updating.settle(self.bills, [Settled(written, theirs, bound.last.lines, theirs.total)]))
+        return True
 
     def _give_up(self, case: Case, together: Together, key: int, each: Wanted) -> None:
         """Note that a bill counts as holding no more of an order than this, where a person says that she saw to it.

@@ -337,7 +337,7 @@ def test_while_the_fate_of_a_shared_bill_is_unknown_none_of_its_orders_gets_anot
             "back": {"PO2 / INV-9": 1000},
         }[change]
     )
-    assert world.exceptions() == []
+    assert reasons(world) == ({"PO1": "invoiced_not_received"} if change == "back" else {})
 
 
 def test_an_order_that_connectwise_hides_leaves_the_bill_as_it_is(world: World) -> None:
@@ -396,6 +396,22 @@ def test_a_removed_bill_stays_so_and_is_made_again_for_all_its_orders(world: Wor
     assert totals(world) == {"PO1, PO2 / INV-9": 2000}
     said(world.later(), sweep=True)
     assert len(world.bills()) == 1
+
+
+def test_a_removed_bill_is_told_of_the_orders_that_are_left_where_connectwise_hides_its_lead(world: World) -> None:
+    first = received(world, "PO1")
+    received(world, "PO2")
+    said(world)
+    world.books.delete(world.bills()[0]["InvoiceID"])
+    world.connectwise.delete_purchase_order(first)
+    said(world.later(), sweep=True)
+    assert reasons(world) == {"PO1, PO2": "removed_in_xero"}
+    said(world.later())
+    assert reasons(world) == {"PO1, PO2": "removed_in_xero"}
+    said(world.later(), references=["PO2"], take="theirs")
+    assert world.exceptions() == []
+    said(world.later(), sweep=True)
+    assert (world.bills(), world.exceptions()) == ([], [])
 
 
 def test_a_dry_run_plans_the_bill_once(world: World) -> None:
