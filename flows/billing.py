@@ -50,6 +50,7 @@ from mappings import bills as bill_mapping
 from mappings import vendor_invoices
 from mappings.billing import (
     BILL_EVENTS,
+    FREIGHT,
     Billed,
     Firing,
     Pooled,
@@ -69,12 +70,16 @@ from mappings.lifecycle_change import Answered
 from mappings.links import BILLS_PER_ORDER, bill_key, nth_of, order_of, record_shown
 from mappings.money import plain, to_cents
 from mappings.outcomes import MISSING, SAID_OF_POSTED, WAITING, Hold, Outcome, Reason
+from mappings.received import net_of
 from mappings.related import Related
+from mappings.reports import written_value
+from mappings.shares import key_on
 from mappings.sweeping import all_at_once, too_many
-from mappings.updates import EDITABLE
+from mappings.updates import EDITABLE, Settled
 from mappings.vendor_invoices import Key, VendorInvoices, in_words, invoice_key
 from mappings.xero import Found
 from tasks import posting
+from tasks import updates as updating
 from tasks.calls import Calls
 from tasks.contacts import settle_earlier as settle_contacts
 from tasks.cycle import Cycle, Entry
@@ -492,14 +497,17 @@ class Billing:
 
     def _documents_whole(self, keys: Sequence[int], order_of: Callable[[int], int]) -> list[Entry]:
         """The same of documents that are told by such keys."""
-        shown = self.cycle.doors.connectwise.purchase_orders_by_id(sorted(set(map(order_of, keys))))
+        on_bill = {key: [order_of(key), *sorted(those)] for key, those in orders.sharing(self.audit, keys).items()}
+        wanted = sorted({number for those in on_bill.values() for number in those})
+        shown = self.cycle.doors.connectwise.purchase_orders_by_id(wanted)
         headers = [found for raw in shown if isinstance(found := header_of(raw), Header)]
         whole = {each.id: each for each in self._with_lines(headers)}
         standings = runs.standings(self.audit, BILL.family, keys)
         return [
             Entry(key, standings[key].reference if key in standings else each.number, each.raw, seen=each.header.seen)
             for key in keys
-            if (each := whole.get(order_of(key))) is not None
+            # Of a bill that orders share, any of them will do.
+            if (each := next((whole[number] for number in on_bill[key] if number in whole), None)) is not None
         ]
 
     def _take_up_waiting(self) -> None:
@@ -634,12 +642,22 @@ class Billing:
                     self._note_invoice(each.order)
                 found |= {each.id: each for each in self._with_lines(headers)}
         if self.cycle.writing and self.decided & found.keys():
-            # Of what this cycle is about to write it must know the end.
-            create_rest(self.bills, self.calls)
+            self._take_back_decisions(found.keys())
         if self.asked is None:
             self.seen |= found.keys()
         self.decided |= found.keys()
         return found
+
+    def _take_back_decisions(self, ids: Collection[int]) -> None:
+        """Orders that are decided on once more in this cycle, since one of theirs turned up after all lists were read.
+
+        New bills of theirs are written first, so that they are known; edits that still wait are decided anew.
+        """
+        bills = self.bills
+        create_rest(bills, self.calls)
+        kept = [each for each in bills.pending if order_of(each[0].connectwise_id) not in ids]
+        bills.counts["read"] -= len(bills.pending) - len(kept)
+        bills.pending = kept
 
     def _beside_xero(self, found: Mapping[int, Ordered]) -> Together:
         """Orders beside their bills as they stand in Xero; those whose bills cannot be looked at are put off."""
@@ -764,9 +782,13 @@ class Billing:
             obstacle = self._obstacle(bill, together, holds, groups)
             if obstacle is not None or not together.on_bill.get(key, frozenset()) <= cases.keys():
                 left_alone.add(key)
+                if bill.gone and self._is_asked(*bill.shares) and self._is_meant_so(key, together):
+                    dealt_with.update(bill.shares)
+                    continue
                 for number, each in bill.shares.items():
                     if obstacle is not None and _moved(cases[number], key, each):
                         waits.setdefault(number, obstacle)
+                        self._give_up(cases[number], together, key, each)
                 continue
             one = self._decided(bill, together, groups) if self._is_asked(*bill.shares) else None
             if one is None:
@@ -779,9 +801,11 @@ class Billing:
         there = {entry.connectwise_id for entry in entries} | {result.connectwise_id for result in quiet}
         for key, standing in together.of_bills.items():
             # Waited, and is not to be any more: taken back before it was posted.
-            over = key not in there and _waits(standing) and key not in together.posted and key not in left_alone
+            over = _waits(standing) and not any(key in those for those in (there, together.posted, left_alone))
             lead = order_of(key)
-            if over and lead in cases and lead not in holds and self._is_asked(lead):
+            held = holds.get(lead)
+            known = lead in cases and (held is None or held.reason is Reason.INVOICED_NOT_RECEIVED)
+            if over and key not in together.doubtful and known and self._is_asked(lead):
                 quiet.append(self.bills.result(Entry(key, standing.reference, {}), Outcome.SKIPPED))
                 dealt_with.add(lead)
         self.bills.counts["read"] += len(quiet)
@@ -845,13 +869,16 @@ class Billing:
     ) -> Hold | None:
         """Why a bill is left as it is, or is not made: one of the orders that belong on it cannot be decided."""
         key, cases = bill_key(bill.lead, bill.n), together.cases
+        bound = together.posted.get(key)
+        held_of: Callable[[int], dict[str, Decimal]] = bound.held_of if bound is not None else lambda _number: {}
         moved = any(_moved(cases[number], key, each) for number, each in bill.shares.items())
         for other, those in together.doubtful.items():
             if other != key and moved and those & bill.shares.keys() and len(those | bill.shares.keys()) > 1:
                 return Hold(Reason.UNSETTLED)
         on_it = together.on_bill.get(key, frozenset())
         absent = on_it - cases.keys()
-        for number in sorted(absent if moved else absent - together.stays):
+        fewer = any(each.quantities != held_of(number) for number, each in bill.shares.items())
+        for number in sorted(absent if fewer else absent - together.stays):
             known = orders.known(self.audit, [number]).get(number)
             name = known.reference if known is not None else f"id:{number}"
             return Hold(
@@ -860,7 +887,8 @@ class Billing:
                 f"{self._names(bill, together)} shares a bill with {name}, which ConnectWise does not show (any more). "
                 "What the bill should hold is not known, and it stays as it is.",
                 f"Let the API member see {name}; or, if it was deleted, say that its bills stay with `tieout sync "
-                f"purchase_orders --reference id:{number} --take theirs` once that is told of it.",
+                f"purchase_orders --reference id:{number} --take theirs` once that is told of it. Where that is said, "
+                "enter the difference in Xero by hand, and say so with the same of this order.",
             )
         group = groups.get(bill.lead) if bill.is_new and not bill.receipt else None
         together_with = {number for number, one in groups.items() if one == group} if group is not None else set()
@@ -872,6 +900,42 @@ class Billing:
                     hold, message=f"{self._names(bill, together)} shares a bill with {name}. {hold.message}", merged=()
                 )
         return None
+
+    def _is_meant_so(self, key: int, together: Together) -> bool:
+        """Whether a person says of a removed bill, of which not all orders can be read, that it is meant so; noted."""
+        bound, standing = together.posted[key], together.of_bills.get(key)
+        written = bound.last.document
+        theirs = next((case.there.get(bound.bound.xero_id) for case in together.cases.values()), None)
+        says_so = take_for(self.bills, standing) == "theirs" and _waits(standing)
+        if not says_so or written is None or theirs is None or not self.cycle.writing:
+            return False
+        self.bills.counts["read"] += 1
+        self.bills.count(updating.settle(self.bills, [Settled(written, theirs, bound.last.lines, theirs.total)]))
+        return True
+
+    def _give_up(self, case: Case, together: Together, key: int, each: Wanted) -> None:
+        """Note that a bill counts as holding no more of an order than this, where a person says that she saw to it.
+
+        Only of a bill that nobody can decide any more: of one of its orders its bills stay as they are.
+        """
+        bound = together.posted.get(key)
+        written = bound.last.document if bound is not None else None
+        if (
+            written is None
+            or bound is None
+            or self.asked is None
+            or not self._is_asked(case.ordered.id)
+            or self.cycle.take != "theirs"
+            or not bound.on_it & together.stays
+            or not self.cycle.writing
+        ):
+            return
+        number, lead = case.ordered.id, bound.lead
+        others = {one for one in bound.on_it if one != number}
+        held = {key_on(lead, one, name): q for one in others for name, q in bound.held_of(one).items()}
+        held |= {key_on(lead, number, name): quantity for name, quantity in each.quantities.items()}
+        with self.audit.transaction(self.cycle.lease) as connection:
+            orders.note_billed_in(connection, key, replace(written, billed=tuple(sorted(held.items()))))
 
     def _names(self, bill: Pooled, together: Together) -> str:
         return ", ".join(together.cases[number].ordered.number for number in sorted(bill.shares))
@@ -979,7 +1043,10 @@ class Billing:
 def _moved(case: Case, key: int, each: Wanted) -> bool:
     """Whether a bill should hold anything else of an order than it does."""
     held = next((one for one in case.posted if one.key == key), None)
-    return held is None or held.last.document is None or held.held_of(case.ordered.id) != each.quantities
+    if held is None or held.last.document is None or held.held_of(case.ordered.id) != each.quantities:
+        return True
+    goods = {name: quantity for name, quantity in each.quantities.items() if name != FREIGHT}
+    return written_value(held.last.document, case.ordered.id) != to_cents(net_of(case.ordered.source, goods))
 
 
 def _waits(standing: Standing | None) -> bool:

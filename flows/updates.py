@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from shlex import quote
 from typing import Any
 
 from blocks.audit import requests, runs
@@ -288,7 +289,7 @@ def _braked(cycle: Cycle, entry: Entry, each: Update) -> Result:
         value,
         f"{document.reference} changed in ConnectWise after it was posted: {in_words(each)}. {why}.",
         f"Look at `tieout plan {family}`; then release it with `tieout sync {family} --reference "
-        f"{document.reference} --allow-many`, or all of them with `tieout sync {family} --allow-many`.",
+        f"{quote(document.reference)} --allow-many`, or all of them with `tieout sync {family} --allow-many`.",
     )
     held, bound = cycle.hold(entry, hold, document), each.bound
     return replace(held, xero_id=bound.xero_id, xero_url=cycle.xero_url(bound.organisation, bound.xero_id))
