@@ -150,6 +150,23 @@ def test_sqlite_writes_ahead_and_synchronises_fully(audit: Audit) -> None:
             assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
+def test_a_new_file_has_pages_that_hold_several_documents(audit: Audit) -> None:
+    """In pages of 4 KB every binding takes one of its own, and half of each stays empty."""
+    with audit.reading() as connection:
+        assert connection.execute(text("PRAGMA page_size")).scalar() == 16384
+
+
+def test_a_file_with_smaller_pages_is_used_as_it_is(tmp_path: Path) -> None:
+    """Those that were made before have them."""
+    with closing(sqlite3.connect(tmp_path / "audit.db")) as connection:
+        connection.execute("PRAGMA page_size=4096")
+        connection.execute("PRAGMA journal_mode=WAL")
+    audit = open_audit(f"sqlite:///{tmp_path}/audit.db")
+    with audit.transaction() as connection:
+        assert connection.execute(text("PRAGMA page_size")).scalar() == 4096
+    audit.close()
+
+
 def test_reading_does_not_wait_for_a_writer(audit: Audit) -> None:
     """A page of the audit can be shown while a cycle writes, and shows what was committed."""
     with audit.transaction() as writing:

@@ -68,6 +68,69 @@ def test_a_line_is_priced_into_the_books() -> None:
     assert [str(row) for row in found.rows] == ["accounts.csv row 2", "taxes.csv row 2"]
 
 
+def test_a_line_like_one_before_is_coded_the_same_in_another_document() -> None:
+    """Its rows are among those that the document used, its tax is of its own amount, and no table is asked again."""
+    first, second = coding(), coding()
+    second.known = first.known
+    coded(first)
+    second.tables = tables({"accounts.csv": ACCOUNTS})
+    line = coded(second, draft(key="product:2", description="Dock", price="10.00"))
+    assert line == Line(
+        "product:2", "Dock", Decimal(1), Decimal("10.00"), Decimal("10.00"), "200", "", "OUTPUT", Decimal("1.00")
+    )
+    assert second.rows == first.rows
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"kind": "service"},
+        {"taxable": False},
+        {"category": (Value(1, ("Cloud",)),)},
+        {"item": Value(2, ("DOCK",))},
+        {"work_type": Value(3, ("Project",))},
+        {"staff": Value(4, ("zoe",))},
+        {"department": Value(5, ("Sales",))},
+        {"location": Value(6, ("Perth",))},
+        {"category_unknown": "catalogue item DOCK"},
+    ],
+)
+def test_a_line_that_differs_in_anything_that_codes_it_is_coded_for_itself(own: dict[str, Any]) -> None:
+    """Each of these may lead to another row."""
+    found = coding()
+    coded(found)
+    found.line(draft(**own))
+    assert len(found.known) == 2
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"organisation": "Perth"},
+        {"side": "purchases"},
+        {"tax_code": Value(7, ("FRE",))},
+        {"department": Value(5, ("Sales",))},
+        {"location": Value(6, ("Perth",))},
+        {"leave_gaps": True},
+    ],
+)
+def test_a_line_of_another_kind_of_document_is_coded_for_itself(header: dict[str, Any]) -> None:
+    """So may each of these, which is the document's."""
+    found = coding()
+    coded(found)
+    other = replace(found, tables=tables({"accounts.csv": ACCOUNTS}), rows=[], problems=[], **header)
+    other.line(draft())
+    assert other.problems
+
+
+def test_a_problem_is_told_of_every_line_that_has_it() -> None:
+    """Only what is in order is remembered."""
+    found = coding({"accounts.csv": ACCOUNTS})
+    found.line(draft(description="Dock"))
+    found.line(draft(description="Cable"))
+    assert [hold.message.partition("(")[2] for hold in found.problems] == ["line 'Dock').", "line 'Cable')."]
+
+
 def test_a_description_alone_needs_neither_account_nor_tax_nor_tracking() -> None:
     """It is asked of no table."""
     empty = {"accounts.csv": ACCOUNTS, "taxes.csv": TAXES, "tracking.csv": TRACKING + ",,location,x,Region,North\n"}

@@ -10,12 +10,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import simplejson
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.connectwise import read_json
 from mappings.invoices import to_xero_invoice
 from mappings.kinds import KINDS
+from mappings.posted import Posted
 from mappings.xero import (
     Account,
     Contact,
@@ -102,6 +104,40 @@ def test_the_body_is_written_digit_for_digit() -> None:
         == '{"a":1.10,"b":33.3333,"c":"Zoë — 客"}'
     )
     assert read_json(write_json(DOCUMENT.body())) == DOCUMENT.body()
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(st.characters(), max_size=8)
+    | st.decimals(allow_nan=False, allow_infinity=False),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.tuples(inner, inner) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+"""Anything that JSON can say, halves of surrogate pairs and numbers of any length, too."""
+
+
+@given(JSON)
+def test_json_is_the_same_whoever_writes_it(value: Any) -> None:
+    """Fingerprints are of this text: with another writer every posted document would look like an edit."""
+    assert write_json(value) == simplejson.dumps(value, use_decimal=True, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("value", [date(2026, 3, 2), Line("time:1", "Work"), {1, 2}])
+def test_what_json_cannot_say_is_refused(value: object) -> None:
+    """A date or a record of ours that slipped in is a defect, not a text."""
+    with pytest.raises(TypeError):
+        write_json({"a": value})
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity"])
+def test_a_number_that_json_cannot_say_is_refused(number: str) -> None:
+    """Xero could not read it."""
+    with pytest.raises(ValueError):
+        write_json([Decimal(number)])
 
 
 def test_a_contact_that_is_yet_to_be_made_is_no_part_of_what_is_stored() -> None:
@@ -391,6 +427,22 @@ def test_an_answer_is_read_as_it_came() -> None:
     assert Found.parse({**given_, "DateString": "2026-03-05T00:00:00"}).date == date(2026, 3, 5)
     assert '"Total":330.00' in answer.text
     assert json.loads(answer.text)["Status"] == "PAID"
+
+
+def test_an_answer_that_is_kept_beside_its_text_says_the_same() -> None:
+    """What is asked of it right after a write is what will be read from the audit later."""
+    given_: dict[str, Any] = {
+        "InvoiceID": "x", "Total": Decimal("33.00"), "SubTotal": Decimal("30.0"), "Reference": "R",
+        "LineItems": [
+            {"LineItemID": "1", "Quantity": Decimal("1.50"), "UnitAmount": Decimal("20.0000"), "LineAmount": 30,
+             "Tracking": [{"Name": "Region", "Option": "North"}]},
+        ],
+    }  # fmt: skip
+    kept, text = Found.parse(given_, keep=True), Found.parse(given_)
+    assert kept == text
+    assert (kept.given, text.given) == (given_, None)
+    assert (kept.reference, kept.tracking) == (text.reference, text.tracking) == ("R", [("region", "north")])
+    assert Posted.read(kept) == Posted.read(text)
 
 
 def test_a_contact_is_an_answer_too() -> None:
