@@ -365,10 +365,11 @@ def _billed_on(stage: _Stage) -> list[str]:
     wrong: list[str] = []
     for one in story.purchases.values():
         mine = [row for row in rows if row["po_number"] == one.number]
-        charged = {row["invoice_number"] for row in mine if row["invoice_number"]}
-        wrong += _unlike(f"billed on of {one.number}", charged, {one.invoice} if one.invoice else set())
-        if one.invoice and {row["certainty"] for row in mine} != {"certain"}:
-            wrong.append(f"what {one.invoice} bills on of {one.number} was to be certain")
+        charged = {row["invoice_number"] for row in mine if row["certainty"] == "certain"}
+        wrong += _unlike(f"certainly billed on of {one.number}", charged, {one.invoice} if one.invoice else set())
+    never = story.purchases["never_charged"].number
+    if any(row["invoice_number"] for row in rows if row["po_number"] == never):
+        wrong.append(f"nobody was to be charged for {never}")
     return wrong
 
 
@@ -399,8 +400,8 @@ def _five_questions(stage: _Stage) -> None:
         console.print(f"\n{escape(question)}", soft_wrap=True)
         for each in history(audit, f"id:{story.orders[number]}"):
             why = f": {each['message']}" if each["message"] else ""
-            row = next((row for row in each["rows"] if row.startswith("lifecycle.csv row")), "")
-            by = f"  [dim]{escape(row)}[/dim]" if row else ""
+            rows = "; ".join(row for row in each["rows"] if row.startswith("lifecycle.csv row"))
+            by = f"  [dim]{escape(rows)}[/dim]" if rows else ""
             name = KINDS[each["family"]].word if each["family"] in KINDS else "order"
             console.print(
                 f"  {each['at'][:16]}  {each['reference']}  {name} {each['outcome']}{escape(why)}{by}", soft_wrap=True

@@ -195,7 +195,7 @@ def test_a_rate_is_sent_only_where_one_is_known() -> None:
 
 OWN = {
     "status", "connectwise_id", "reference", "organisation", "tenant_id", "contact_name", "rows_used",
-    "company_id", "new_contact", "receipt", "billed", "source",
+    "company_id", "new_contact", "receipt", "billed", "source", "orders", "late",
 }  # fmt: skip
 CHANGED: dict[str, Any] = {
     "family": "credit_notes",
