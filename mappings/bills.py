@@ -23,7 +23,7 @@ from mappings.links import bill_key
 from mappings.money import ZERO, to_cents, total
 from mappings.namesakes import Names, Namesakes, note, several
 from mappings.outcomes import Hold, Reason, merge
-from mappings.policy import filled_where_known
+from mappings.policy import Purchases, filled_where_known
 from mappings.related import Related, Wanted
 from mappings.shares import key_on
 from mappings.surroundings import Surroundings, Tables
@@ -96,6 +96,12 @@ def names_of(sources: Iterable[SourceBill | SourceOrder]) -> Names:
 def suppliers(sources: Iterable[SourceBill | SourceOrder]) -> set[int]:
     """The companies whose contacts these bills and orders are for, by id."""
     return {number for source in sources if (number := source.header.vendor_company.id) is not None}
+
+
+def order_number(header: PurchaseOrder, purchases: Purchases) -> str:
+    """The number of an order's own document in Xero. What is known late would change it, and is left out of it."""
+    values = {"po_number": clean(" ".join(header.po_number.split())), "receipt": "", "vendor_invoice_number": ""}
+    return clean(filled_where_known(purchases.purchase_order_number, values))
 
 
 def to_xero_bill(source: SourceBill, surroundings: Surroundings) -> Document | Hold:
@@ -358,7 +364,9 @@ class PurchaseMapping(DocumentMapping):
             location=Value.of(header.location, header.location_id),
             leave_gaps=self.decisions.purchases.draft_gaps == "leave" and self._status() == "draft",
         )
-        title = " ".join(f"Purchase order {header.po_number}".split())
+        own, there = " ".join(header.po_number.split()), order_number(header, self.decisions.purchases)
+        # Where the order has another number in Xero, people look for that one.
+        title = f"Purchase order {own}" + (f" ({there})" if there not in (clean(own), "") else "")
         receipt = f", receipt {self.source.receipt}" if self.source.receipt not in ("", FREIGHT) else ""
         lines = [Line("order", clean(title + receipt))]
         lines += [coding.line(self._draft(part, line)) for line in part.lines]

@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 
 from mappings.billing import FREIGHT, Firing, left_over, line_key
-from mappings.bills import SIDE, PurchaseMapping, organisation_of, tax_share
+from mappings.bills import SIDE, PurchaseMapping, order_number, organisation_of, tax_share
 from mappings.connectwise import PurchaseOrderLine, SourceBill, SourceOrder, SourcePurchaseOrder
 from mappings.csv_tables import Row, Value
 from mappings.invoices import LONGEST_NUMBER, cited, connected
@@ -24,7 +24,6 @@ from mappings.merging import LastWrite, further
 from mappings.money import ZERO, to_cents
 from mappings.outcomes import Hold, Reason, merge
 from mappings.plans import Bound
-from mappings.policy import filled_where_known
 from mappings.surroundings import Surroundings
 from mappings.xero import Books, Contact, Document, Line, NewContact
 
@@ -214,11 +213,8 @@ class _Mapping(PurchaseMapping):
         )
 
     def _number(self) -> str:
-        """The number of the order in Xero: what is known late would change it, so no more than the order's own."""
-        order = clean(" ".join(self.header.po_number.split()))
-        values = {"po_number": order, "receipt": "", "vendor_invoice_number": ""}
-        number = clean(filled_where_known(self.decisions.purchases.purchase_order_number, values))
-        if not order or not number:
+        number = order_number(self.header, self.decisions.purchases)
+        if not clean(self.header.po_number) or not number:
             self.problems.append(
                 Hold(
                     Reason.UNREADABLE_RECORD,

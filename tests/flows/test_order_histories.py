@@ -60,6 +60,7 @@ class OrderHistories(BillHistories):
         )
         self.site = self.world.doors().site
         self.numbers: list[int] = []
+        self.names: dict[str, int] = {}
         self.hers: dict[str, dict[tuple[str, str], Any]] = {}
         self.keyed: dict[str, int] = {}
         self.accepted: set[int] = set()
@@ -258,7 +259,7 @@ class OrderHistories(BillHistories):
         """A person makes the bill of an approved order that has none."""
         one = self.on_placed(which, "AUTHORISED")
         order = self.bound().get(one["PurchaseOrderID"]) if one is not None else None
-        taken = {*self.stand().orders.values(), *self.keyed.values()}
+        taken = frozenset(self.keyed.values()).union(*self.stand().orders.values())
         if one is not None and order is not None and order not in taken and order not in self.gone:
             bill = self.world.books.copy_to_bill(one["PurchaseOrderID"], mark_billed=marks)
             self.world.books.edit(bill["InvoiceID"], DueDate=self.world.clock().date())

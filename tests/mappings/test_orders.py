@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.billing import Firing, ordered_value
+from mappings.bills import to_xero_bill
 from mappings.connectwise import SourceOrder, SourcePurchaseOrder
 from mappings.kinds import PURCHASE_ORDER
 from mappings.lifecycle import Event, State, objections, read_lifecycle
@@ -34,7 +35,7 @@ from mappings.policy import Decisions
 from mappings.posted import line_ids
 from mappings.updates import Settled, Update, decide_update
 from mappings.xero import Document, Found, write_json
-from tests.mappings.orders import line, order
+from tests.mappings.orders import bill, line, order
 from tests.mappings.samples import cents, held, mapped
 from tests.mappings.test_bills import NO_ACCOUNT, more, world
 
@@ -428,6 +429,13 @@ def test_a_deleted_one_keeps_its_number() -> None:
 def test_a_bill_names_the_order_by_any_of_its_numbers() -> None:
     bill = Found.parse({"InvoiceID": "1", "Type": "ACCPAY", "InvoiceNumber": "MSP-PO7, MSP-PO9", "Reference": ""})
     assert names_order(bill, "PO7", "msp-po7") and not names_order(bill, "PO7") and not names_order(bill, "", "MSP-PO")
+
+
+def test_a_bill_says_the_number_that_its_order_has_in_xero_where_that_is_another() -> None:
+    policy = '[purchases]\npurchase_order_number = "MSP-{po_number}"\n'
+    raw = order(line(1, 10, 10))
+    first = [mapped(to_xero_bill(bill(raw), around)).lines[0] for around in (world(), world(policy=policy))]
+    assert [one.description for one in first] == ["Purchase order PO7", "Purchase order PO7 (MSP-PO7)"]
 
 
 # The table
