@@ -64,8 +64,10 @@ ONE_BY_ONE = 100
 """Up to so many records each is mapped in a task run of its own, named by its number; above, in chunks."""
 MAP_CHUNK = 1000
 WAITING_PAGE = 500
-CALLS_PER_TASK_AFTER = 8
-"""After so many full pages a load task carries several calls: a flow run stays below 1,000 task runs."""
+CALLS_PER_TASK_AFTER = 2
+"""After so many full pages a load task carries several calls: a task run costs as much CPU as a third of a call's work,
+and a flow run stays below 1,000 of them.
+"""
 AT_ONCE = 5
 """Load tasks at once: as many calls as Xero takes at once."""
 DETAIL_CHUNK = 1000
