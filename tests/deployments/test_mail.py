@@ -132,7 +132,7 @@ def test_set_up_may_run_again_and_follows_the_file_but_keeps_what_ops_changed(
     assert {each["actions"][0]["block_document_id"] for each in first} == {blocks[f"{mailing.name}-mail"]["id"]}
     found = httpx.post(f"{prefect_server}/deployments/filter", json={}).raise_for_status().json()
     ours = {f"prefect.deployment.{each['id']}" for each in found if each["name"].startswith(f"{mailing.name}-")}
-    assert len(ours) == 8
+    assert len(ours) == 9
     assert [set(each["trigger"]["match_related"]["prefect.resource.id"]) for each in first] == [ours] * 3
 
     changed = first[0]
