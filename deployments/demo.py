@@ -398,7 +398,12 @@ def _five_questions(stage: _Stage) -> None:
     audit = open_audit(read_config(stage.config).audit_url().get_secret_value(), create=False)
     for number, question in questions:
         console.print(f"\n{escape(question)}", soft_wrap=True)
+        said: set[tuple[str, str]] = set()
         for each in history(audit, f"id:{story.orders[number]}"):
+            if each["message"] and (each["outcome"], each["message"]) in said:
+                # What is held says the same in each cycle.
+                continue
+            said.add((each["outcome"], each["message"]))
             why = f": {each['message']}" if each["message"] else ""
             rows = "; ".join(row for row in each["rows"] if row.startswith("lifecycle.csv row"))
             by = f"  [dim]{escape(rows)}[/dim]" if rows else ""
