@@ -166,7 +166,7 @@ async def _deploy(installation: str) -> list[str]:
             live = await _live(client, f"{flow}/{entry['name']}")
             if live is None:
                 entry["schedules"] = seed
-                entry["parameters"] = {"installation": installation}
+                entry["parameters"] = entry["parameters"] | {"installation": installation}
             else:
                 entry["paused"] = live.paused
                 entry["parameters"] = live.parameters

@@ -59,6 +59,8 @@ def test_the_first_day_of_an_installation(prefect_server: str, place: Place) -> 
     names = (*families, "sweep", "reconcile", "unmapped-vendors", "margin", "force-sync")
     assert told(setup)["deployments"] == [f"{place.name}-{name}" for name in names]
     assert place.tieout("setup", "--json").stdout == setup.stdout
+    margin = httpx.get(f"{prefect_server}/deployments/name/report/{place.name}-margin").json()
+    assert margin["parameters"] == {"installation": place.name, "params": {"report": "margin"}}
 
     plan = place.tieout("plan", "--json")
     assert plan.returncode == 3, plan.stderr
