@@ -423,6 +423,27 @@ def orders_act(world: World) -> None:
         world.add_order(f"PO{number}", id=number, location="Perth")
 
 
+def billed_act(world: World) -> None:
+    """Purchase orders by a lifecycle that bills what was received in full: raised, part and fully received, billed."""
+    for number in range(1, 9):
+        world.add_order(f"PO{number}", id=number)
+    for number in (3, 4):
+        receive(world, number)
+    for number in (5, 6):
+        world.connectwise.receive_part(world.order_lines(number)[0], 3, slip=f"S{number}")
+
+
+def signed_act(world: World) -> None:
+    """Six hours later another lifecycle is signed: the orders go to Xero, and each receipt is billed.
+
+    More has come, and the price of what is on a draft has changed.
+    """
+    world.later()
+    receive(world, 7)
+    world.connectwise.edit_order_line(world.order_lines(3)[0], unitCost=Decimal(90))
+    world.sign(FULL)
+
+
 def invoiced_act(world: World) -> None:
     """Purchase orders that share vendors' invoices, and so share bills; one of each kind of what comes next."""
     world.policy(
@@ -534,6 +555,7 @@ ACTS = {
     "allocations": Act(applied_act, allocations_act, "credit_notes"),
     "bills": Act(ordered_act, bills_act, "purchase_orders", World.ready_to_buy),
     "purchase_orders": Act(raised_act, orders_act, "purchase_orders", World.ready_to_buy),
+    "signed": Act(billed_act, signed_act, "purchase_orders", World.ready_to_buy),
     "shared": Act(invoiced_act, shared_act, "purchase_orders", World.ready_to_buy),
     "links": Act(sold_act, links_act, "purchase_orders", World.ready_to_buy),
 }
@@ -810,7 +832,18 @@ class Picture:
 
 def _warm_up(folder: Path) -> None:
     """Play all acts once in this very process: whatever is imported or compiled once, every fork has already."""
-    for name in ("later", "edits", "credits", "payments", "allocations", "bills", "purchase_orders", "shared", "links"):
+    for name in (
+        "later",
+        "edits",
+        "credits",
+        "payments",
+        "allocations",
+        "bills",
+        "purchase_orders",
+        "signed",
+        "shared",
+        "links",
+    ):
         act = ACTS[name]
         world = act.set_up(World(folder / name))
         act.begins(world)

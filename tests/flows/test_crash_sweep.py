@@ -25,6 +25,7 @@ ACTS = {
     "allocations": 50,
     "bills": 50,
     "purchase_orders": 50,
+    "signed": 15,
     "shared": 25,
     "links": 25,
 }
@@ -127,6 +128,7 @@ def played_before(theatre: Theatre) -> int:
         "credits": "before GET CreditNotes",
         "bills": "before GET lineitems",
         "purchase_orders": "before GET lineitems",
+        "signed": "before GET lineitems",
         "links": "before GET columns",
     }
     return theatre.events.index(looks[theatre.act]) if theatre.act in looks else 0
