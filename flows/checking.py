@@ -152,11 +152,11 @@ class Listening(PlainCalls):
     def one(self, step: Task[[Any], R], batch: object) -> R:
         """Carry out one task; what is kept of a mapping is why it held a record."""
         done = super().one(step, batch)
-        if isinstance(batch, MapBatch) and isinstance(done, list):
+        if isinstance(batch, MapBatch) and isinstance(done, Sequence):
             for entry, outcome in zip(batch.entries, done, strict=True):
                 held = outcome if isinstance(outcome, Hold) else None
                 self._said[(batch.family, entry.connectwise_id)] = (entry.header.date if entry.header else None, held)
-        if isinstance(batch, Deciding) and isinstance(done, list):
+        if isinstance(batch, Deciding) and isinstance(done, Sequence):
             for case, outcome in zip(batch.cases, done, strict=True):
                 self._said[(FAMILY, case.owed.id)] = (case.owed.date, outcome if isinstance(outcome, Hold) else None)
         return done

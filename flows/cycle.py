@@ -442,7 +442,7 @@ def update_pending(cycle: Cycle, calls: Calls) -> None:
 
 
 def _load(
-    cycle: Cycle, calls: Calls, step: Task[[Loading], list[Result]], writes: Sequence[Create | Update], size: int
+    cycle: Cycle, calls: Calls, step: Task[[Loading], Sequence[Result]], writes: Sequence[Create | Update], size: int
 ) -> None:
     """Write documents, those of each organisation by themselves, `size` per task."""
     groups: dict[str, list[Any]] = defaultdict(list)
@@ -524,7 +524,7 @@ def _map(cycle: Cycle, calls: Calls, entries: Sequence[Entry], few: bool) -> Map
     outcomes: list[Document | Hold] = []
     for start in range(0, len(entries), size):
         batch = MapBatch(cycle.family, cycle.doors.installation, entries[start : start + size], surroundings)
-        found: list[Document | Hold] = calls.one(map_invoices if few else map_many, batch)
+        found: Sequence[Document | Hold] = calls.one(map_invoices if few else map_many, batch)
         outcomes += found
     return {entry.connectwise_id: (entry, outcome) for entry, outcome in zip(entries, outcomes, strict=True)}
 
@@ -611,7 +611,7 @@ def _map_again(cycle: Cycle, mapped: Mapped, numbers: Sequence[int]) -> dict[int
     """The same records mapped once more, after something about their organisation was found to have changed."""
     entries = [mapped[number][0] for number in numbers]
     batch = MapBatch(cycle.family, cycle.doors.installation, entries, _surroundings(cycle, entries))
-    again: list[Document | Hold] = map_invoices.fn(batch)
+    again: Sequence[Document | Hold] = map_invoices.fn(batch)
     mapped |= {entry.connectwise_id: (entry, one) for entry, one in zip(entries, again, strict=True)}
     return dict(zip(numbers, again, strict=True))
 

@@ -420,7 +420,8 @@ def in_flow_run(
         logger.warning("%s", finding)
     for each in summary.exceptions:
         logger.warning("%s held (%s): %s", each["reference"], each["reason"], each["message"])
-    return summary
+    # Prefect looks through all that a flow returns, down to the last record that the cycle holds.
+    return replace(summary, cycle=None)
 
 
 __all__ = ["Progress", "Summary", "SyncForm", "final_state", "in_flow_run", "run_family"]

@@ -540,7 +540,7 @@ class _Listening(PlainCalls):
     def one(self, step: Task[[object], R], batch: object) -> R:
         """Carry out one task; what is kept of a mapping is the last that it said of a bill."""
         done = super().one(step, batch)
-        if isinstance(batch, MapBatch) and batch.family == BILL.family and isinstance(done, list):
+        if isinstance(batch, MapBatch) and batch.family == BILL.family and isinstance(done, Sequence):
             for entry, outcome in zip(batch.entries, done, strict=True):
                 self.documents.pop(entry.connectwise_id, None)
                 if isinstance(outcome, Document):

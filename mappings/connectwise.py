@@ -600,7 +600,9 @@ def read_json(text: bytes | str) -> Any:
     """
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     value = json.loads(raw, parse_float=Decimal)
-    return _without_halves(value) if _MAY_HOLD_HALVES.search(raw) else value
+    # Most answers have no escape at all, and are looked through in no time for one.
+    suspicious = (b"\\u" in raw or b"\xed" in raw) and _MAY_HOLD_HALVES.search(raw)
+    return _without_halves(value) if suspicious else value
 
 
 def _without_halves(value: Any) -> Any:

@@ -1,9 +1,13 @@
-"""Extract, map and load for invoices and credit notes: thin tasks over the clients and the pure mapping."""
+"""Extract, map and load for invoices and credit notes: thin tasks over the clients and the pure mapping.
+
+What they return of many records is a UserList: in a list, Prefect notes of each of them in which task run it was made.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import zlib
+from collections import UserList
 from collections.abc import Sequence
 from typing import Any
 
@@ -98,10 +102,10 @@ def extract_invoices(batch: Reading) -> Page:
     retry_delay_seconds=RETRY_DELAYS,
     retry_condition_fn=worth_a_retry,
 )
-def extract_lines(batch: Detailing) -> list[Entry | tuple[Entry, Hold]]:
+def extract_lines(batch: Detailing) -> Sequence[Entry | tuple[Entry, Hold]]:
     """The same records with their time, expenses and products; with a reason where a row cannot be read."""
     rows = batch.cycle.doors.connectwise.invoice_rows([entry.connectwise_id for entry in batch.entries])
-    return [
+    return UserList(
         whole_of(
             entry,
             time=rows.time.get(entry.connectwise_id, []),
@@ -109,7 +113,7 @@ def extract_lines(batch: Detailing) -> list[Entry | tuple[Entry, Hold]]:
             products=rows.products.get(entry.connectwise_id, []),
         )
         for entry in batch.entries
-    ]
+    )
 
 
 @task(
@@ -121,10 +125,10 @@ def extract_lines(batch: Detailing) -> list[Entry | tuple[Entry, Hold]]:
     retry_delay_seconds=RETRY_DELAYS,
     retry_condition_fn=worth_a_retry,
 )
-def map_invoices(batch: MapBatch) -> list[Document | Hold]:
+def map_invoices(batch: MapBatch) -> Sequence[Document | Hold]:
     """The Xero document of each record, or why there is none yet."""
     to_xero = SOURCES[batch.family].to_xero
-    return [to_xero(entry.source, batch.surroundings) for entry in batch.entries if entry.source is not None]
+    return UserList(to_xero(entry.source, batch.surroundings) for entry in batch.entries if entry.source is not None)
 
 
 map_many = map_invoices.with_options(cache_policy=NO_CACHE, persist_result=False)
@@ -139,9 +143,9 @@ map_many = map_invoices.with_options(cache_policy=NO_CACHE, persist_result=False
     retry_delay_seconds=RETRY_DELAYS,
     retry_condition_fn=worth_a_retry,
 )
-def load_invoices(batch: Loading) -> list[Result]:
+def load_invoices(batch: Loading) -> Sequence[Result]:
     """Write new invoices of one organisation; each success is cached under its own key."""
-    results: list[Result] = []
+    results: UserList[Result] = UserList()
     for start in range(0, len(batch.writes), posting.BATCH):
         results += posting.create(batch.cycle, batch.writes[start : start + posting.BATCH])
     return results
@@ -155,9 +159,9 @@ def load_invoices(batch: Loading) -> list[Result]:
     retry_delay_seconds=RETRY_DELAYS,
     retry_condition_fn=worth_a_retry,
 )
-def update_invoices(batch: Loading) -> list[Result]:
+def update_invoices(batch: Loading) -> Sequence[Result]:
     """Write edits of invoices of one organisation; each success is cached under its own key."""
-    return updates.update(batch.cycle, batch.writes)
+    return UserList(updates.update(batch.cycle, batch.writes))
 
 
 def header_of(raw: dict[str, Any]) -> Entry | tuple[Entry, Hold]:

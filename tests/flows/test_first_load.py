@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
+from prefect.utilities.collections import visit_collection
 
 from blocks.audit.tables import BINDINGS, REQUEST_ROWS, REQUESTS
 from blocks.limiter import slot_lasts
@@ -20,6 +22,7 @@ from deployments.sandbox.xero import Limits
 from flows import cycle
 from flows.family import Summary
 from tasks import posting
+from tasks.calls import PlainCalls
 from tests.first_load import AT_ONCE, PER_MINUTE, Desk, floor_seconds, limited, load_here, load_in_a_process
 from tests.stage import Stage
 from tests.worlds import OTHER_TENANT, TENANT, World
@@ -181,3 +184,39 @@ def test_a_large_run_still_makes_as_many_calls_at_once_as_it_may(
     assert world.xero.statistics.most_in_flight == AT_ONCE
     extracting_and_mapping = 2 + math.ceil(30 * BATCH / cycle.MAP_CHUNK)
     assert load.tasks == extracting_and_mapping + AT_ONCE
+
+
+class Visited(PlainCalls):
+    """Plain calls that count what Prefect would note of each task's result (`link_state_to_result`)."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.noted: dict[str, int] = {}
+
+    def one(self, step: Any, batch: object) -> Any:
+        """The result of a task."""
+        return self._visited(step, super().one(step, batch))
+
+    def several(self, step: Any, batches: Any) -> Any:
+        """The results of several."""
+        return [self._visited(step, result) for result in super().several(step, batches)]
+
+    def _visited(self, step: Any, result: Any) -> Any:
+        things: list[Any] = []
+        visit_collection(result, things.append, max_depth=1)
+        self.noted[step.fn.__name__] = max(self.noted.get(step.fn.__name__, 0), len(things))
+        return result
+
+
+def test_prefect_notes_no_single_records_of_what_tasks_return(tmp_path: Path) -> None:
+    """It would keep a note of each for as long as the flow run lasts, and memory would grow with their number."""
+    world = World(tmp_path).ready()
+    ids = [world.add_invoice(f"{40000 + count}") for count in range(30)]
+    calls = Visited()
+    assert world.cycle(calls=calls).counts["posted"] == 30
+    world.later()
+    for number in ids:
+        world.connectwise.edit_invoice(number, customerPO="PO-9")
+    assert world.cycle(calls=calls, allow_many=True).counts["updated"] == 30
+    assert set(calls.noted) == {"extract_invoices", "extract_lines", "map_invoices", "load_invoices", "update_invoices"}
+    assert max(calls.noted.values()) < 5, calls.noted
