@@ -20,7 +20,7 @@ from mappings.kinds import BILL
 from mappings.lifecycle import received
 from mappings.lines import Draft, clean, priced
 from mappings.links import bill_key
-from mappings.money import ZERO, to_cents, total
+from mappings.money import CENT, ZERO, to_cents, total
 from mappings.namesakes import Names, Namesakes, note, several
 from mappings.outcomes import Hold, Reason, merge
 from mappings.policy import Purchases, filled_where_known
@@ -370,14 +370,14 @@ class PurchaseMapping(DocumentMapping):
         receipt = f", receipt {self.source.receipt}" if self.source.receipt not in ("", FREIGHT) else ""
         lines = [Line("order", clean(title + receipt))]
         lines += [coding.line(self._draft(part, line)) for line in part.lines]
-        tax = sum((tax_share(part, line) for line in part.lines), ZERO)
+        tax, rounded = tax_shares((part, line) for line in part.lines)
         if FREIGHT in part.quantities:
             lines.append(coding.line(_freight(header)))
             tax += header.freight_tax_total
         # While a line lacks its tax type, the tax of all of them says nothing.
         gaps = any(line.quantity is not None and not line.tax_type for line in lines)
         if not coding.problems and not gaps:
-            lines = coding.with_tax(lines, to_cents(tax))
+            lines = coding.with_tax(lines, to_cents(tax), rounded)
         self.rows += coding.rows
         self.problems += coding.problems
         return [replace(line, key=key_on(lead, header.id, line.key)) for line in lines]
@@ -418,10 +418,19 @@ def _freight(header: PurchaseOrder) -> Draft:
     )
 
 
-def tax_share(part: _Part, line: PurchaseOrderLine) -> Decimal:
-    """The line's own tax, as far as this bill holds the line."""
-    quantity, whole = part.quantities[line_key(line)], _taxed_as(part, line)
-    return whole.tax * quantity / (whole.quantity or quantity)
+def tax_shares(held: Iterable[tuple[_Part, PurchaseOrderLine]]) -> tuple[Decimal, Decimal]:
+    """The lines' own tax, as far as they are held, and by how much its rounding may be more than a cent each.
+
+    ConnectWise's tax of a line is to the cent. Where more is held than the line was of, what was rounded off is
+    multiplied with it: of one at 0.05 the tax is 0.01, but of ten it is 0.05.
+    """
+    tax = rounded = ZERO
+    for part, line in held:
+        quantity, whole = part.quantities[line_key(line)], _taxed_as(part, line)
+        times = quantity / (whole.quantity or quantity)
+        tax += whole.tax * times
+        rounded += max(times - 1, ZERO) * CENT / 2
+    return tax, rounded
 
 
 def _taxed_as(part: _Part, line: PurchaseOrderLine) -> PurchaseOrderLine:

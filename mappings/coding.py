@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from mappings.csv_tables import NONE, NOTHING, AmbiguousRows, Row, Table, Value
 from mappings.lines import Draft, place_cents
-from mappings.money import ZERO, plain, total
+from mappings.money import CENT, ZERO, plain, total
 from mappings.namesakes import Namesakes, several
 from mappings.outcomes import Hold, Reason, XeroList
 from mappings.policy import Decisions, UnmappedTracking
@@ -106,8 +106,12 @@ class Coding:
             self._check_tax_on_account(rate, account)
         return Coded(account, item, rate, rate or default, self._tracking(draft))
 
-    def with_tax(self, lines: list[Line], wanted: Decimal) -> list[Line]:
-        """Make the lines' tax add up to the header's (to the cent) by single cents; or a problem with both figures."""
+    def with_tax(self, lines: list[Line], wanted: Decimal, rounded: Decimal = ZERO) -> list[Line]:
+        """Make the lines' tax add up to the header's (to the cent) by single cents; or a problem with both figures.
+
+        `rounded` is by how much `wanted`, itself worked out from rounded tax, may be off beyond a cent for each line:
+        within that, the tax that Xero computes stands.
+        """
         taxable = [
             place for place, line in enumerate(lines) if line.tax_type and self.books.tax_rates[line.tax_type].rate
         ]
@@ -116,6 +120,8 @@ class Coding:
         )
         if placed is None:
             predicted = total(line.tax for line in lines)
+            if abs(predicted - wanted) <= rounded + CENT * len(taxable):
+                return lines
             used = ", ".join(dict.fromkeys(line.tax_type for line in lines if line.tax_type)) or "no tax type"
             self.problems.append(
                 Hold(

@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 
 from mappings.billing import FREIGHT, Firing, left_over, line_key
-from mappings.bills import SIDE, PurchaseMapping, order_number, organisation_of, tax_share
+from mappings.bills import SIDE, PurchaseMapping, order_number, organisation_of, tax_shares
 from mappings.connectwise import PurchaseOrderLine, SourceBill, SourceOrder, SourcePurchaseOrder
 from mappings.csv_tables import Row, Value
 from mappings.invoices import LONGEST_NUMBER, cited, connected
@@ -252,7 +252,8 @@ class _Mapping(PurchaseMapping):
         lines = [coding.line(self._draft(*each)) for each in held]
         gaps = any(line.quantity is not None and not line.tax_type for line in lines)
         if not coding.problems and not gaps:
-            lines = coding.with_tax(lines, to_cents(sum((tax_share(*each) for each in held), ZERO)))
+            tax, rounded = tax_shares(held)
+            lines = coding.with_tax(lines, to_cents(tax), rounded)
         self.rows += coding.rows
         self.problems += coding.problems
         return lines

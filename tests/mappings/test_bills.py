@@ -522,6 +522,20 @@ def test_more_than_ordered_carries_more_than_the_lines_tax() -> None:
     assert made(of(received(line(received=12)))).tax == 120
 
 
+@pytest.mark.parametrize(("ordered", "came", "cost"), [("1", 10, "0.05"), ("3", 40, "0.05"), ("1", 1000, "0.15")])
+def test_what_was_rounded_off_the_tax_of_a_few_does_not_hold_a_bill_of_many(ordered: str, came: int, cost: str) -> None:
+    """The tax of one at 0.05 is 0.01 in ConnectWise; of ten it is 0.05 and not 0.10."""
+    document = made(of(received(line(quantity=ordered, received=came, cost=cost))))
+    (only,) = goods(document)
+    assert only.tax == cents(came * Decimal(cost) / 10) and only.tax_amount is None
+
+
+def test_a_wrong_rate_is_seen_however_much_more_came() -> None:
+    """Ten times 1.00 at 15 % instead of 10 %: rounding explains five cents of it, not fifty."""
+    problem = refused(of(received(line(quantity="1", received=10, cost="1", tax=Decimal("0.15")))))
+    assert (problem.reason, problem.value) == (Reason.TAX_DIFFERS, "1.50")
+
+
 def test_a_line_without_tax_is_bought_free_of_tax() -> None:
     document = made(of(received(line(received=10), line(2, received=10, tax=Decimal(0)))))
     assert [(each.tax_type, each.tax) for each in goods(document)] == [
