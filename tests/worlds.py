@@ -27,6 +27,7 @@ from blocks.connectwise.credentials import ConnectWiseCredentials
 from blocks.doors import Doors, open_doors
 from blocks.tables import MappingTables
 from blocks.xero.credentials import MemoryTokenStore, XeroCredentials
+from blocks.xero.tokens import Tokens
 from deployments.sandbox.connectwise import SimulatedConnectWise
 from deployments.sandbox.wire import ConnectionCut, Fault, Faulty, Request, Response
 from deployments.sandbox.xero import Limits, Organisation, SimulatedXero
@@ -37,6 +38,7 @@ from tasks.cycle import SuccessCache
 
 TENANT = "11111111-1111-4111-8111-111111111111"
 OTHER_TENANT = "22222222-2222-4222-8222-222222222222"
+FIRST_REFRESH_TOKEN = "sandbox-refresh-0"
 
 
 class Clock:
@@ -143,6 +145,8 @@ class World:
     audit_url: str = ""
     family: str = "invoices"
     """The family whose cycles are run where none is named."""
+    consents_again: bool = False
+    """Whether somebody runs `tieout connect xero` where the refresh token was lost, as a cycle tells her to."""
 
     def __post_init__(self) -> None:
         self.connectwise = SimulatedConnectWise(clock=self.clock)
@@ -317,7 +321,7 @@ class World:
                 organisations=self.tenants,
                 api_url="http://localhost",
                 identity_url="http://localhost",
-                configured_refresh_token=SecretStr("sandbox-refresh-0"),
+                configured_refresh_token=SecretStr(FIRST_REFRESH_TOKEN),
                 per_minute=self.per_minute,
                 concurrent=self.concurrent,
             ),
@@ -356,7 +360,20 @@ class World:
     def later(self, **parts: float) -> World:
         """Let time pass: six hours unless told otherwise."""
         self.clock.advance(**parts or {"hours": 6})
+        if self.consents_again:
+            self._consent_where_it_was_lost()
         return self
+
+    def _consent_where_it_was_lost(self) -> None:
+        """Where a new refresh token never reached the store, and Xero takes the one before no longer."""
+        kept, identity = self.tokens.load().refresh, self.xero.identity
+        if identity.renews(kept.get_secret_value() if kept else FIRST_REFRESH_TOKEN):
+            return
+        redirect = "http://localhost:8765/callback"
+        form = {"grant_type": "authorization_code", "code": identity.issue_code(redirect), "redirect_uri": redirect}
+        with httpx.Client(transport=transport(self.xero), auth=("sandbox-client", "sandbox-secret")) as client:
+            given = client.post("http://localhost/connect/token", data=form).json()
+        self.tokens.save(Tokens(refresh=SecretStr(given["refresh_token"])))
 
     # What a test reads
 

@@ -105,6 +105,13 @@ class Identity:
         """What the access token allows, expired or not; None when it was never issued or was revoked."""
         return self._access.get(token)
 
+    def renews(self, refresh_token: str) -> bool:
+        """Whether the refresh token is good for new tokens now."""
+        token, now = self._refresh.get(refresh_token), self._clock()
+        if token is None or now - token.issued > UNUSED_LIFE:
+            return False
+        return token.used is None or now - token.used <= GRACE
+
     def revoke_all(self) -> None:
         """Make every token worthless, as when the user takes the app's access away."""
         self._access.clear()
@@ -200,11 +207,9 @@ class Identity:
         if not form.get("refresh_token"):
             raise _Refused("invalid_request")
         now = self._clock()
-        token = self._refresh.get(form["refresh_token"])
-        if token is None or now - token.issued > UNUSED_LIFE:
+        if not self.renews(form["refresh_token"]):
             raise _Refused("invalid_grant")
-        if token.used is not None and now - token.used > GRACE:
-            raise _Refused("invalid_grant")
+        token = self._refresh[form["refresh_token"]]
         if not proven and not token.public_client:
             raise _Refused("invalid_client")
         if token.used is None:

@@ -112,7 +112,7 @@ class History:
     """Both systems, everybody in them, and what has to be true of it all."""
 
     def __init__(self, folder: Path) -> None:
-        self.world = World(folder).ready_twice()
+        self.world = World(folder, consents_again=True).ready_twice()
         for organisation in self.world.xero.organisations.values():
             organisation.add_tracking_category(TRACKED, OPTIONS)
         self.world.connectwise.add_department("Services")

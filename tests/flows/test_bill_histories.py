@@ -90,14 +90,6 @@ class Stand:
         return found
 
 
-class Spares(Killer):
-    """Lets a renewal of the tokens pass: what is lost with one, after half an hour, is for a new consent."""
-
-    def before_call(self, request: Request, number: int) -> Fault | None:
-        """A call is about to be carried out."""
-        return None if request.path.endswith("/connect/token") else super().before_call(request, number)
-
-
 class BillHistories(RuleBasedStateMachine):
     """What people and cycles do about a few purchase orders, one after the other."""
 
@@ -108,7 +100,7 @@ class BillHistories(RuleBasedStateMachine):
     def begin(self, table: str, bumps: bool, shrinks: bool, closes: bool) -> None:
         """Two orders; something of the first has come, and is billed where the table says so."""
         self.folder = Path(tempfile.mkdtemp(prefix="tieout-bills-", dir=FOLDER))
-        self.world = World(self.folder).ready_to_buy()
+        self.world = World(self.folder, consents_again=True).ready_to_buy()
         self.table = table
         self.world.sign(TABLES[table])
         if self.shared:
@@ -705,7 +697,7 @@ class BillHistories(RuleBasedStateMachine):
 
     @rule(at=st.integers(4, 60), after=st.booleans(), sweep=st.booleans(), passes=TIMES)
     def killed(self, at: int, after: bool, sweep: bool, passes: timedelta) -> None:
-        with self.promises({}), Spares(self.world, at, after).at_work():
+        with self.promises({}), Killer(self.world, at, after).at_work():
             self.world.cycle(sweep=sweep)
         self.world.later(seconds=passes.total_seconds())
 

@@ -49,7 +49,7 @@ class OrderHistories(BillHistories):
     def begin(self, table: str, bumps: bool, shrinks: bool, closes: bool) -> None:
         """Two orders that are in Xero."""
         self.folder = Path(tempfile.mkdtemp(prefix="tieout-orders-", dir=FOLDER))
-        self.world = World(self.folder).ready_to_buy()
+        self.world = World(self.folder, consents_again=True).ready_to_buy()
         self.table = table
         self.world.sign(TABLES[table])
         self.world.connectwise.switches = replace(

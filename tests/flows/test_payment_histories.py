@@ -47,7 +47,7 @@ class PaymentHistories(RuleBasedStateMachine):
     def begin(self, one_row: bool, bumps: bool, replaces: bool, approved: bool, paid: Decimal) -> None:
         """Three invoices, two of them in Xero; one of these is paid."""
         self.folder = Path(tempfile.mkdtemp(prefix="tieout-payments-", dir=FOLDER))
-        self.world = World(self.folder).ready()
+        self.world = World(self.folder, consents_again=True).ready()
         self.world.connectwise.switches = replace(
             self.world.connectwise.switches, one_payment_per_invoice=one_row, child_bumps_parent=bumps
         )
