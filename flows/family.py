@@ -27,6 +27,7 @@ from blocks.audit.exchanges import forget_bodies
 from blocks.audit.leases import HeldLease, LeaseTaken, hold
 from blocks.doors import Doors, block_name, load_mail
 from blocks.failures import CannotGoOn, NotConfigured
+from blocks.saved import edit_saved
 from blocks.watermarks import Watermark
 from flows.allocating import Allocations
 from flows.approval import approved_now, is_first, may_be_asked_for
@@ -343,8 +344,8 @@ def apply_reset(doors: Doors, installation: str, family: str, say: Callable[[str
     seen = watermark_rows.read(doors.audit, family)
     watermark_rows.move(doors.audit, seen, wanted, doors.clock())
     say(f"the watermark of {family} was reset to {wanted:%Y-%m-%d %H:%M:%S} UTC, as its block asks")
-    block.position, block.reset_to = wanted, None
-    block.save(watermark_block(installation, family), overwrite=True)
+    fields = {"position": wanted.isoformat(), "reset_to": None}
+    edit_saved(Watermark, watermark_block(installation, family), fields)
 
 
 def mirror_watermark(position: datetime | None, installation: str, family: str) -> None:
@@ -353,11 +354,11 @@ def mirror_watermark(position: datetime | None, installation: str, family: str) 
     try:
         block = Watermark.load(name)
     except ValueError:
-        block = Watermark(family=family)
+        Watermark(family=family, position=position).save(name, overwrite=True)
+        return
     assert isinstance(block, Watermark)
     if block.position != position or block.family != family:
-        block.position = position
-        block.save(name, overwrite=True)
+        edit_saved(Watermark, name, {"family": family, "position": position and position.isoformat()})
 
 
 def mail_what_changed(cycle: Cycle, calls: Calls) -> list[str]:

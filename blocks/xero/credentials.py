@@ -17,6 +17,7 @@ from blocks.audit.database import Audit
 from blocks.audit.exchanges import Exchanges
 from blocks.failures import NotConfigured, Unreachable
 from blocks.limiter import Limiter, slot_lasts
+from blocks.saved import edit_saved
 from blocks.wire import Retries, Wire
 from blocks.xero.client import XeroClient
 from blocks.xero.tokens import Grant, TokenKeeper, Tokens, TokenStore
@@ -168,20 +169,19 @@ class BlockTokenStore:
     def load(self) -> Tokens:
         """The tokens as saved by whichever process was last."""
         with _prefect_in_words():
-            block = self._block()
+            block = cast(XeroCredentials, XeroCredentials.load(self._name))
         return Tokens(block.access_token, block.access_token_expires_at, block.refresh_token)
 
     def save(self, tokens: Tokens) -> None:
-        """Save the tokens into the block as it is now, so that what ops edited meanwhile stays."""
+        """Save the tokens into the block, where all else stays as ops have it."""
+        fields = {
+            "access_token": tokens.access and tokens.access.get_secret_value(),
+            "access_token_expires_at": tokens.expires_at and tokens.expires_at.isoformat(),
+        }
+        if tokens.refresh is not None:
+            fields["refresh_token"] = tokens.refresh.get_secret_value()
         with _prefect_in_words():
-            block = self._block()
-            block.access_token = tokens.access
-            block.access_token_expires_at = tokens.expires_at
-            block.refresh_token = tokens.refresh or block.refresh_token
-            block.save(self._name, overwrite=True)
-
-    def _block(self) -> XeroCredentials:
-        return cast(XeroCredentials, XeroCredentials.load(self._name))
+            edit_saved(XeroCredentials, self._name, fields)
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
+from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
@@ -456,17 +458,16 @@ def block(monkeypatch: pytest.MonkeyPatch) -> dict[str, XeroCredentials]:
     """Blocks that are loaded and saved in memory."""
     kept = {"default-xero": XeroCredentials(client_id="app-1", client_secret=SecretStr("canary-secret"))}
 
-    def save(self: XeroCredentials, name: str, overwrite: bool) -> None:
-        assert overwrite
-        kept[name] = self.model_copy()
+    def edit(kind: type[XeroCredentials], name: str, fields: dict[str, Any]) -> None:
+        kept[name] = kind.model_validate(dict(kept[name]) | json.loads(json.dumps(fields)))
 
     monkeypatch.setattr(XeroCredentials, "load", lambda name: kept[name].model_copy())
-    monkeypatch.setattr(XeroCredentials, "save", save)
+    monkeypatch.setattr(credentials, "edit_saved", edit)
     return kept
 
 
 def test_the_block_keeps_tokens_and_what_ops_edited_meanwhile(block: dict[str, XeroCredentials], clock: Clock) -> None:
-    """Saving reads the block afresh: an edit in the UI is not undone, and no refresh token is thrown away."""
+    """Saving changes the tokens alone: an edit in the UI is not undone, and no refresh token is thrown away."""
     store = BlockTokenStore("default-xero")
     assert store.load() == Tokens()
     block["default-xero"].per_minute = 10
@@ -494,6 +495,7 @@ def test_a_prefect_server_that_does_not_answer_is_a_sentence(
         raise error
 
     monkeypatch.setattr(credentials.XeroCredentials, "load", fail)
+    monkeypatch.setattr(credentials, "edit_saved", fail)
     store = BlockTokenStore("default-xero")
     for call in (store.load, lambda: store.save(good_tokens(clock))):
         with pytest.raises(Unreachable, match="The Prefect server, where Xero's tokens are kept") as caught:

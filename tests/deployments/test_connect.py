@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -27,9 +28,11 @@ from blocks.audit.database import Audit, open_audit
 from blocks.audit.exchanges import read as read_exchanges
 from blocks.audit.leases import hold
 from blocks.audit.tables import LEASES
-from blocks.doors import utc_now
+from blocks.doors import block_name, utc_now
 from blocks.failures import NotConfigured
-from blocks.xero.credentials import BlockTokenStore, XeroCredentials
+from blocks.saved import edit_saved
+from blocks.xero import credentials
+from blocks.xero.credentials import BlockTokenStore, NoSuchBlock, XeroCredentials
 from blocks.xero.tokens import SCOPES, Tokens
 from deployments import cli, consent
 from deployments.config import PROJECT, Config, read_config
@@ -164,12 +167,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installati
             made.on_save()
             made.blocks[name] = self.model_copy()
 
+        def edit(kind: type[XeroCredentials], name: str, fields: dict[str, Any]) -> None:
+            save(kind.model_validate(dict(load(name)) | fields), name, overwrite=True)
+
         def no_audit(name: str) -> AuditDatabase:
             raise ValueError(f"Unable to find block document named {name}")
 
         monkeypatch.setattr(consent, "answers", lambda _url: True)
         monkeypatch.setattr(XeroCredentials, "load", load)
         monkeypatch.setattr(XeroCredentials, "save", save)
+        monkeypatch.setattr(credentials, "edit_saved", edit)
         monkeypatch.setattr(AuditDatabase, "load", no_audit)
         yield made
 
@@ -587,3 +594,26 @@ def test_consent_set_up_and_a_cycle_against_a_real_prefect_server(prefect_server
     planned = place.tieout("plan", "--json")
     assert planned.returncode == 3, planned.stderr
     assert cast(dict[str, Any], json.loads(planned.stdout))["writes"]
+
+
+@pytest.mark.server
+def test_a_renewal_changes_the_tokens_alone_on_a_real_prefect_server(prefect_server: str, place: Place) -> None:
+    """What ops edit at the same moment stays, and so do the secrets; without a block it says what to do."""
+    assert place.tieout("setup").returncode == 0
+    name = block_name(place.name, "xero")
+    before = cast(XeroCredentials, XeroCredentials.load(name))
+    store, ends = BlockTokenStore(name), datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+    store.save(Tokens(SecretStr("canary-access-0"), ends, SecretStr("canary-refresh-0")))
+    edit_saved(XeroCredentials, name, {"per_minute": 7})
+    store.save(Tokens(SecretStr("canary-access-1"), ends + timedelta(minutes=30), None))
+    assert store.load() == Tokens(
+        SecretStr("canary-access-1"), ends + timedelta(minutes=30), SecretStr("canary-refresh-0")
+    )
+    now = cast(XeroCredentials, XeroCredentials.load(name))
+    assert now.per_minute == 7
+    tokens = {"access_token", "access_token_expires_at", "refresh_token", "per_minute"}
+    assert {key: value for key, value in now if key not in tokens} == {
+        key: value for key, value in before if key not in tokens
+    }
+    with pytest.raises(NoSuchBlock, match="run `tieout setup`"):
+        BlockTokenStore("nobody-xero").save(Tokens(SecretStr("canary-access-0"), ends, None))
