@@ -540,7 +540,7 @@ def _surroundings(cycle: Cycle, entries: Sequence[Entry]) -> Surroundings:
         site=cycle.doors.site,
         related=cycle.lists.related(wanted),
         known_contacts=contacts.known(cycle.doors.audit, rules.parties(sources)),
-        namesakes=cycle.lists.namesakes(rules.names_of(sources)),
+        namesakes=cycle.lists.namesakes({}),  # what these records name was noted when they were routed
     )
 
 
