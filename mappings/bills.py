@@ -429,7 +429,7 @@ def tax_shares(held: Iterable[tuple[_Part, PurchaseOrderLine]]) -> tuple[Decimal
         quantity, whole = part.quantities[line_key(line)], _taxed_as(part, line)
         times = quantity / (whole.quantity or quantity)
         tax += whole.tax * times
-        rounded += max(times - 1, ZERO) * CENT / 2
+        rounded += max(times - 1, ZERO) * CENT / 2 if whole.tax else ZERO
     return tax, rounded
 
 
