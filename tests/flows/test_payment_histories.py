@@ -260,7 +260,7 @@ class PaymentHistories(RuleBasedStateMachine):
     @rule(which=WHICH)
     def void(self, which: int) -> None:
         def void(_number: int, one: Raw) -> None:
-            if not one["AmountPaid"]:
+            if not one["AmountPaid"] and not one["AmountCredited"]:
                 self.world.books.void(one["InvoiceID"])
 
         self.on_invoice(which, void, "AUTHORISED")
