@@ -36,7 +36,8 @@ def run_sandbox(connectwise_port: int, xero_port: int, scenario: str) -> None:
     connectwise, xero = SimulatedConnectWise(), SimulatedXero()
     story = load(scenario, connectwise, xero)
     print(f"ConnectWise: http://127.0.0.1:{connectwise_port}/v4_6_release/apis/3.0")
-    print(f"             company {connectwise.company_name}, keys sandbox-public / sandbox-private")
+    print(f"             company {connectwise.company}, keys sandbox-public / sandbox-private")
+    print(f"             client id {connectwise.client_id}")
     print(f"Xero:        http://127.0.0.1:{xero_port}  client sandbox-client / sandbox-secret, token sandbox-refresh-0")
     for name, tenant in story.organisations.items():
         print(f"             organisation {name}: tenant {tenant}")
