@@ -341,7 +341,7 @@ def _named(keys: Mapping[str, Value | tuple[Value, ...]]) -> dict[str, str]:
     """The keys that hold something, as people write them; of alternatives the first."""
     found: dict[str, str] = {}
     for name, given in keys.items():
-        values = given if isinstance(given, tuple) else (given,)
+        values = (given,) if isinstance(given, Value) else given
         shown = next((value.shown() for value in values if value != NOTHING), "")
         if shown:
             found[name] = shown

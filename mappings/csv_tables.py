@@ -14,6 +14,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from mappings.connectwise import Reference
 
@@ -100,9 +101,11 @@ LAYOUTS = (ORGANISATIONS, ACCOUNTS, TAXES, TRACKING, CONTACTS, PAYMENT_ACCOUNTS)
 """Tables that are looked up by specificity; rates.csv is looked up by date (mappings/rates.py)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
-    """What a record holds in one key column: an id and the texts by which people know it. Both empty: nothing."""
+class Value(NamedTuple):
+    """What a record holds in one key column: an id and the texts by which people know it. Both empty: nothing.
+
+    A named tuple: answers are remembered by the values that were asked for, and its hash is not worked out in Python.
+    """
 
     id: int | None = None
     texts: tuple[str, ...] = ()
@@ -239,7 +242,7 @@ class Table:
         for column, name in enumerate(self.layout.keys):
             given = wanted.get(name, NOTHING)
             known = self._known_cells.get(column, ())
-            alternatives = given if isinstance(given, tuple) else (given,)
+            alternatives = (given,) if isinstance(given, Value) else given
             alternatives = tuple(value for value in alternatives if value != NOTHING) or (NOTHING,)
             fitting.append(
                 [(rank, cell) for rank, value in enumerate(alternatives) for cell in value.cells() if cell in known]

@@ -353,6 +353,8 @@ def place_cents(taxes: Sequence[Decimal], amounts: Sequence[Decimal], wanted: De
     more than one cent per line (design 4).
     """
     cents = int((wanted - total(taxes)) / CENT)
+    if not cents:
+        return list(taxes)
     if abs(cents) > len(taxes):
         return None
     step = CENT if cents > 0 else -CENT

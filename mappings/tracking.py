@@ -93,7 +93,7 @@ def track(
 
 def _shown(given: Value | tuple[Value, ...]) -> str:
     """The value as people write it; of alternatives the first; '' where there is none."""
-    values = given if isinstance(given, tuple) else (given,)
+    values = (given,) if isinstance(given, Value) else given
     return next((value.shown() for value in values if value != NOTHING), "")
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -452,7 +453,7 @@ class Document:
             body["CurrencyRate"] = self.currency_rate
         return body
 
-    @property
+    @cached_property
     def content(self) -> str:
         """The document as text, the status left out: a person may approve it, and that is no edit of ours.
 
@@ -462,6 +463,12 @@ class Document:
         if self.kind.posts:
             del body["Status"]
         return write_json(body)
+
+    @property
+    def sent(self) -> str:
+        """The body as it goes to Xero: what the fingerprint is of, and the status."""
+        status = f',"Status":{write_json(self.status)}' if self.kind.posts else ""
+        return f"{self.content[:-1]}{status}}}"
 
     @cached_property
     def fingerprint(self) -> str:
@@ -474,9 +481,9 @@ class Document:
 
     @cached_property
     def _text(self) -> str:
-        given = {name: getattr(self, name) for name in DOCUMENT_FIELDS}
+        given = dict(zip(DOCUMENT_FIELDS, _document_cells(self), strict=True))
         given |= {name: on.isoformat() for name in ("date", "due_date") if (on := given[name]) is not None}
-        return write_json(given | {"lines": [[getattr(line, name) for name in LINE_FIELDS] for line in self.lines]})
+        return write_json(given | {"lines": list(map(_line_cells, self.lines))})
 
     @classmethod
     def from_text(cls, text: str) -> Document:
@@ -506,6 +513,7 @@ def _line_of(cells: Sequence[Any]) -> Line:
 
 LINE_FIELDS = tuple(item.name for item in fields(Line))
 DOCUMENT_FIELDS = tuple(item.name for item in fields(Document) if item.name != "new_contact")
+_line_cells, _document_cells = attrgetter(*LINE_FIELDS), attrgetter(*DOCUMENT_FIELDS)
 
 
 def write_json(value: Any) -> str:

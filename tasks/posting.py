@@ -39,7 +39,7 @@ from mappings.outcomes import WAITING, Hold, Outcome, Reason
 from mappings.plans import Adopt, Bound, Create, Take, decide, is_ours, likeness, names_order
 from mappings.shares import orders_on
 from mappings.sweeping import edited
-from mappings.xero import Document, Found, fold, write_json
+from mappings.xero import Document, Found, fold
 from tasks.cycle import Cycle, Entry
 from tasks.policies import load_key
 
@@ -48,6 +48,8 @@ Request = StoredRequest[Document]
 
 BATCH = 50
 """Documents per call (xero.md, 3.3)."""
+AT_ONCE = 5
+"""Calls at once to one organisation: as many as Xero takes (xero.md, section 3)."""
 ROUNDS = 8
 """How often one record is sent in one cycle, looked up each time: enough to halve a batch down to the one document
 that Xero stumbles over.
@@ -114,13 +116,14 @@ def create(cycle: Cycle, creates: Sequence[Create]) -> list[Result]:
 def _attempt(cycle: Cycle, batch: _Batch) -> _Settled:
     """One request for one batch, stored before it is sent."""
     path = cycle.kind.collection
+    elements = ",".join(document.sent for document in batch.documents)
     try:
         request = requests.store(
             cycle.doors.audit,
             cycle.run_id,
             "PUT",
             f"{path}?{PARAMETERS}",
-            write_json({path: [document.body() for document in batch.documents]}).encode(),
+            f'{{"{path}":[{elements}]}}'.encode(),
             batch.documents,
             cycle.now(),
             cycle.lease,
@@ -734,8 +737,8 @@ def _remember(cycle: Cycle, posted: Sequence[Result], creates: Sequence[Create])
     for result in posted:
         each = by_id.get(result.connectwise_id)
         if each is not None:
-            body = write_json(each.document.body()).encode()
-            key = load_key(cycle.doors.installation, cycle.doors.audit.id, each.writes, each.document, body)
+            audit, body = cycle.doors.audit, each.document.sent.encode()
+            key = load_key(cycle.doors.installation, audit.id, each.writes, each.document, body)
             cycle.cache.keep(key, {"xero_id": result.xero_id, "reference": result.reference})
 
 

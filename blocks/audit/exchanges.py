@@ -71,7 +71,7 @@ class Exchanges:
 
 def _written(reference: str) -> str:
     """A reference as it stands between bars: nothing in it can be taken for one."""
-    return quote(reference, safe=" /")
+    return reference if reference.isalnum() and reference.isascii() else quote(reference, safe=" /")
 
 
 def read(audit: Audit, run_id: str = "", reference: str = "") -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from blocks.audit.contacts import remember_in
-from blocks.audit.database import Audit, Held, pack, unpack
+from blocks.audit.database import Audit, Held, ManyRows, pack, unpack
 from blocks.audit.runs import CHUNK
 from blocks.audit.settlements import used_in
 from blocks.audit.tables import BINDINGS, FOUND_DOCUMENTS, REQUEST_ROWS, REQUESTS
@@ -32,7 +32,7 @@ from mappings.merging import LastWrite
 from mappings.payments import Pay, Unpay
 from mappings.plans import Bound
 from mappings.posted import line_ids
-from mappings.xero import Document, Found, NewContact
+from mappings.xero import Document, Found, NewContact, write_json
 
 Carried = TypeVar("Carried", Document, NewContact, Pay | Unpay, Allocate | Unallocate, Link)
 """What a request can carry."""
@@ -67,7 +67,9 @@ class RowOfRequest(Generic[Carried]):
 
 
 # What each write is stored and settled with, put together once.
-INSERT_REQUEST, INSERT_ROWS, INSERT_BINDINGS = insert(REQUESTS), insert(REQUEST_ROWS), insert(BINDINGS)
+INSERT_REQUEST = insert(REQUESTS)
+INSERT_ROWS = ManyRows(lambda _dialect: insert(REQUEST_ROWS))
+INSERT_BINDINGS = ManyRows(lambda _dialect: insert(BINDINGS))
 BOUND = select(BINDINGS.c.connectwise_id, BINDINGS.c.part, BINDINGS.c.writes, BINDINGS.c.xero_id).where(
     BINDINGS.c.family == bindparam("family"), BINDINGS.c.connectwise_id.in_(bindparam("ids", expanding=True))
 )
@@ -183,8 +185,8 @@ def _insert(connection: Connection, request: StoredRequest[Any]) -> None:
             "idempotency_key": request.idempotency_key, "stored_at": request.stored_at, "body": pack(request.body),
         },
     )  # fmt: skip
-    connection.execute(
-        INSERT_ROWS,
+    INSERT_ROWS.carry_out(
+        connection,
         [
             {
                 "request_id": request.id, "tenant_id": request.tenant_id, "family": request.family,
@@ -289,15 +291,14 @@ def bind_in(
             # Of what a person let stand as it is, hers is the total that Xero is expected to have.
             "total": format(found.total if adopted and ours else document.total, "f"),
             "currency": document.currency, "date": document.date,
-            "adopted": adopted, "lines": json.dumps(line_ids(document, found)), "base": pack(found.text),
+            "adopted": adopted, "lines": write_json(line_ids(document, found)), "base": pack(found.text),
             "written": _packed(document.to_text()) if ours else None, "bound_at": now,
         }
         for document, found in pairs
         # An answer settled a second time after a crash; anything else must break the unique constraints, loudly.
         if known.get(document.connectwise_id) != found.xero_id
     ]  # fmt: skip
-    if rows:
-        connection.execute(INSERT_BINDINGS, rows)
+    INSERT_BINDINGS.carry_out(connection, rows)
     remember_in(connection, _learnt([document for document, _ in pairs]), now)
     connection.execute(FORGET_FOUND, {"ids": [found.xero_id for _, found in pairs]})
 
@@ -336,7 +337,7 @@ def rebind_in(connection: Connection, rebindings: Sequence[Rebinding], now: date
                 total=format(each.total, "f"),
                 currency=(document.currency if each.written else each.found.currency) or document.currency,
                 date=each.date,
-                lines=json.dumps(line_ids(document, each.found, each.line_ids)),
+                lines=write_json(line_ids(document, each.found, each.line_ids)),
                 base=pack(each.found.text),
                 written=pack(document.to_text()),
                 bound_at=now,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from blocks.audit.database import Audit, Held, pack, unpack
+from blocks.audit.database import Audit, Held, ManyRows, pack, unpack
 from blocks.audit.tables import EXCEPTIONS, OUTCOMES, RECORDS, RUNS
 from mappings.kinds import FAMILY_SHOWN, kept_as
 from mappings.links import BILLS_PER_ORDER, BY_BILL, bill_key, record_shown
@@ -37,8 +37,10 @@ def _upsert(insert_into: Any) -> Any:
 
 
 # What each batch is recorded with, put together once.
-INSERT_OUTCOMES = insert(OUTCOMES)
-UPSERT_RECORDS = {"sqlite": _upsert(sqlite.insert(RECORDS)), "postgresql": _upsert(postgresql.insert(RECORDS))}
+INSERT_OUTCOMES = ManyRows(lambda _dialect: insert(OUTCOMES))
+UPSERT_RECORDS = ManyRows(
+    lambda dialect: _upsert({"sqlite": sqlite, "postgresql": postgresql}[dialect.name].insert(RECORDS))
+)
 OPEN_EXCEPTIONS = select(EXCEPTIONS.c.id, EXCEPTIONS.c.connectwise_id, EXCEPTIONS.c.part, EXCEPTIONS.c.reason).where(
     EXCEPTIONS.c.family == bindparam("family"),
     EXCEPTIONS.c.resolved_at.is_(None),
@@ -140,8 +142,8 @@ def record(audit: Audit, run_id: str, results: Iterable[Result], now: datetime, 
 
 def record_in(connection: Connection, run_id: str, results: Sequence[Result], now: datetime) -> None:
     """Store the outcomes of a batch inside the caller's transaction: outcome rows, standing, exceptions."""
-    connection.execute(
-        INSERT_OUTCOMES,
+    INSERT_OUTCOMES.carry_out(
+        connection,
         [
             {
                 "run_id": run_id, "family": r.family, "connectwise_id": r.connectwise_id, "part": r.part,
@@ -163,8 +165,8 @@ def wait_in(connection: Connection, run_id: str, results: Sequence[Result], now:
 
 
 def _keep_standing(connection: Connection, run_id: str, results: Sequence[Result], now: datetime) -> None:
-    connection.execute(
-        UPSERT_RECORDS[connection.dialect.name],
+    UPSERT_RECORDS.carry_out(
+        connection,
         [
             {
                 "family": r.family, "connectwise_id": r.connectwise_id, "reference": r.reference,
