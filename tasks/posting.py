@@ -50,6 +50,8 @@ BATCH = 50
 """Documents per call (xero.md, 3.3)."""
 AT_ONCE = 5
 """Calls at once to one organisation: as many as Xero takes (xero.md, section 3)."""
+ADOPTED = 400
+"""Documents that are bound in one transaction, where nothing is written to Xero."""
 ROUNDS = 8
 """How often one record is sent in one cycle, looked up each time: enough to halve a batch down to the one document
 that Xero stumbles over.
@@ -509,8 +511,8 @@ def choose(
 def adopt(cycle: Cycle, adoptions: Sequence[Adopt]) -> list[Result]:
     """Bind documents that are in Xero already; nothing is written there."""
     results: list[Result] = []
-    for start in range(0, len(adoptions), runs.CHUNK):
-        chunk = adoptions[start : start + runs.CHUNK]
+    for start in range(0, len(adoptions), ADOPTED):
+        chunk = adoptions[start : start + ADOPTED]
         done = [
             cycle.result(entry_of(cycle, each.document), Outcome.UNCHANGED, None, each.document, each.found.xero_id)
             for each in chunk

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from blocks.audit.among import among
 from blocks.audit.database import Audit
-from blocks.audit.runs import CHUNK
 from blocks.audit.tables import CONTACTS
 
 
@@ -22,9 +22,8 @@ def known(audit: Audit, company_ids: Iterable[int]) -> dict[tuple[str, int], str
     ids = sorted(set(company_ids))
     found: dict[tuple[str, int], str] = {}
     with audit.reading() as connection:
-        for start in range(0, len(ids), CHUNK):
-            rows = connection.execute(select(CONTACTS).where(CONTACTS.c.company_id.in_(ids[start : start + CHUNK])))
-            found |= {(row.tenant_id, row.company_id): row.contact_id for row in rows}
+        rows = connection.execute(select(CONTACTS).where(among(CONTACTS.c.company_id, ids)))
+        found |= {(row.tenant_id, row.company_id): row.contact_id for row in rows}
     return found
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
+from blocks.audit.among import among
 from blocks.audit.database import Audit, Held
-from blocks.audit.runs import CHUNK
 from blocks.audit.tables import EXCEPTIONS, OUTCOMES
 from mappings.kinds import kept_as
 from mappings.notices import Case, Notice
@@ -79,26 +79,24 @@ def _ended(case: Case, ending: Any) -> Case:
 def _families(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
     """Under which family each exception is kept: an order's bill, and its own document, may have the id of another."""
     found: dict[int, str] = {}
-    for start in range(0, len(ids), CHUNK):
-        query = select(EXCEPTIONS.c.id, EXCEPTIONS.c.family).where(EXCEPTIONS.c.id.in_(ids[start : start + CHUNK]))
-        found |= {row.id: row.family for row in connection.execute(query)}
+    query = select(EXCEPTIONS.c.id, EXCEPTIONS.c.family).where(among(EXCEPTIONS.c.id, ids))
+    found |= {row.id: row.family for row in connection.execute(query)}
     return found
 
 
 def _endings(connection: Connection, family: str, ids: Sequence[int]) -> dict[tuple[str, int, str], Any]:
     """The last outcome of each record, by the family under which it is kept."""
     found: dict[tuple[str, int, str], Any] = {}
-    for start in range(0, len(ids), CHUNK):
-        last = (
-            select(func.max(OUTCOMES.c.id))
-            .where(OUTCOMES.c.family.in_(kept_as(family)), OUTCOMES.c.connectwise_id.in_(ids[start : start + CHUNK]))
-            .group_by(OUTCOMES.c.family, OUTCOMES.c.connectwise_id, OUTCOMES.c.part)
-        )
-        for row in connection.execute(
-            select(
-                OUTCOMES.c.family, OUTCOMES.c.connectwise_id, OUTCOMES.c.part, OUTCOMES.c.organisation,
-                OUTCOMES.c.connectwise_url, OUTCOMES.c.xero_url,
-            ).where(OUTCOMES.c.id.in_(last))
-        ):  # fmt: skip
-            found[(row.family, row.connectwise_id, row.part)] = row
+    last = (
+        select(func.max(OUTCOMES.c.id))
+        .where(OUTCOMES.c.family.in_(kept_as(family)), among(OUTCOMES.c.connectwise_id, ids))
+        .group_by(OUTCOMES.c.family, OUTCOMES.c.connectwise_id, OUTCOMES.c.part)
+    )
+    for row in connection.execute(
+        select(
+            OUTCOMES.c.family, OUTCOMES.c.connectwise_id, OUTCOMES.c.part, OUTCOMES.c.organisation,
+            OUTCOMES.c.connectwise_url, OUTCOMES.c.xero_url,
+        ).where(OUTCOMES.c.id.in_(last))
+    ):  # fmt: skip
+        found[(row.family, row.connectwise_id, row.part)] = row
     return found

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from blocks.audit.among import among
 from blocks.audit.database import Audit, Held, pack, unpack
-from blocks.audit.runs import CHUNK
 from blocks.audit.tables import ON_BILLING, TRACED_ORDERS
 from mappings.billing import plain_quantity
 from mappings.connectwise import SourcePurchaseOrder
@@ -66,11 +66,7 @@ def traces(audit: Audit, orders: Collection[int] | None = None) -> list[Trace]:
         if orders is None:
             rows = connection.execute(query).all()
         else:
-            ids = sorted(orders)
-            chunks = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
-            rows = [
-                row for chunk in chunks for row in connection.execute(query.where(ON_BILLING.c.order_id.in_(chunk)))
-            ]
+            rows = connection.execute(query.where(among(ON_BILLING.c.order_id, sorted(orders)))).all()
     return [
         Trace(
             row.order_id, row.line_id, row.product_id, row.invoice_id, Decimal(row.quantity), Certainty(row.certainty),
@@ -87,8 +83,7 @@ def keep_traces(audit: Audit, lines: Sequence[int], found: Iterable[Trace], now:
         for each in found
     ]
     with audit.transaction(lease) as connection:
-        for start in range(0, len(lines), CHUNK):
-            connection.execute(delete(ON_BILLING).where(ON_BILLING.c.line_id.in_(lines[start : start + CHUNK])))
+        connection.execute(delete(ON_BILLING).where(among(ON_BILLING.c.line_id, lines)))
         if rows:
             # Whoever traced them meanwhile read the same.
             upsert = _upsert(connection)(ON_BILLING)

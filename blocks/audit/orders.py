@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from blocks.audit import requests, runs
+from blocks.audit.among import among
 from blocks.audit.database import Audit, Held, pack
 from blocks.audit.runs import STANDING, Standing, standing_of
 from blocks.audit.tables import BINDINGS, PURCHASE_ORDERS, RECORDS, SHARED_BILLS
@@ -88,11 +89,8 @@ def known(audit: Audit, ids: Sequence[int]) -> dict[int, Order]:
     found: dict[int, Order] = {}
     columns = [PURCHASE_ORDERS.c[name] for name in NAMES]
     with audit.reading() as connection:
-        for start in range(0, len(ids), CHUNK):
-            rows = connection.execute(
-                select(*columns).where(PURCHASE_ORDERS.c.connectwise_id.in_(ids[start : start + CHUNK]))
-            )
-            found |= {row.connectwise_id: Order(*row) for row in rows}
+        rows = connection.execute(select(*columns).where(among(PURCHASE_ORDERS.c.connectwise_id, ids)))
+        found |= {row.connectwise_id: Order(*row) for row in rows}
     return found
 
 
@@ -215,9 +213,8 @@ def bills(audit: Audit, orders: Sequence[int]) -> dict[int, list[PostedBill]]:
             within = _ranges(orders[start : start + CHUNK], BINDINGS.c.connectwise_id)
             bound_at.update((row[0], row[1]) for row in connection.execute(select(*columns).where(ours, within)))
         others = sorted({key for keys in foreign.values() for key in keys})
-        for start in range(0, len(others), CHUNK):
-            within = BINDINGS.c.connectwise_id.in_(others[start : start + CHUNK])
-            bound_at.update((row[0], row[1]) for row in connection.execute(select(*columns).where(ours, within)))
+        within = among(BINDINGS.c.connectwise_id, others)
+        bound_at.update((row[0], row[1]) for row in connection.execute(select(*columns).where(ours, within)))
     bound = requests.bound(audit, BILL.family, sorted(bound_at))
     lasts = requests.last_writes(audit, BILL.family, sorted(bound_at))
     posted = {key: PostedBill(key, bound[key], lasts[key]) for key in sorted(bound_at)}
@@ -265,10 +262,9 @@ def shared(audit: Audit, orders: Sequence[int]) -> dict[int, list[int]]:
     """The bills that these orders may be on and that other orders lead, by order."""
     found: dict[int, list[int]] = {}
     with audit.reading() as connection:
-        for start in range(0, len(orders), CHUNK):
-            within = SHARED_BILLS.c.order_id.in_(orders[start : start + CHUNK])
-            for row in connection.execute(select(SHARED_BILLS).where(within).order_by(SHARED_BILLS.c.bill_key)):
-                found.setdefault(row.order_id, []).append(row.bill_key)
+        within = among(SHARED_BILLS.c.order_id, orders)
+        for row in connection.execute(select(SHARED_BILLS).where(within).order_by(SHARED_BILLS.c.bill_key)):
+            found.setdefault(row.order_id, []).append(row.bill_key)
     return found
 
 
@@ -276,10 +272,9 @@ def sharing(audit: Audit, keys: Sequence[int]) -> dict[int, set[int]]:
     """The orders that may be on these bills, by key: the lead, and those that were noted."""
     found = {key: {order_of(key)} for key in keys}
     with audit.reading() as connection:
-        for start in range(0, len(keys), CHUNK):
-            within = SHARED_BILLS.c.bill_key.in_(keys[start : start + CHUNK])
-            for row in connection.execute(select(SHARED_BILLS).where(within)):
-                found[row.bill_key].add(row.order_id)
+        within = among(SHARED_BILLS.c.bill_key, keys)
+        for row in connection.execute(select(SHARED_BILLS).where(within)):
+            found[row.bill_key].add(row.order_id)
     return found
 
 

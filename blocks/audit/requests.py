@@ -20,9 +20,9 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
+from blocks.audit.among import among
 from blocks.audit.contacts import remember_in
 from blocks.audit.database import Audit, Held, ManyRows, pack, unpack
-from blocks.audit.runs import CHUNK
 from blocks.audit.settlements import used_in
 from blocks.audit.tables import BINDINGS, FOUND_DOCUMENTS, REQUEST_ROWS, REQUESTS
 from mappings import allocations, linked_transactions, payments
@@ -71,13 +71,13 @@ INSERT_REQUEST = insert(REQUESTS)
 INSERT_ROWS = ManyRows(lambda _dialect: insert(REQUEST_ROWS))
 INSERT_BINDINGS = ManyRows(lambda _dialect: insert(BINDINGS))
 BOUND = select(BINDINGS.c.connectwise_id, BINDINGS.c.part, BINDINGS.c.writes, BINDINGS.c.xero_id).where(
-    BINDINGS.c.family == bindparam("family"), BINDINGS.c.connectwise_id.in_(bindparam("ids", expanding=True))
+    BINDINGS.c.family == bindparam("family"), among(BINDINGS.c.connectwise_id, "ids")
 )
 SETTLE_ROWS = (
     update(REQUEST_ROWS)
     .where(
         REQUEST_ROWS.c.request_id == bindparam("request"),
-        REQUEST_ROWS.c.connectwise_id.in_(bindparam("ids", expanding=True)),
+        among(REQUEST_ROWS.c.connectwise_id, "ids"),
         REQUEST_ROWS.c.settled_at.is_(None),
     )
     .values(settled_at=bindparam("now"))
@@ -92,7 +92,7 @@ SETTLE_REQUEST = (
     .where(REQUESTS.c.id == bindparam("request"))
     .values(settled_at=bindparam("now"), how=bindparam("words"))
 )
-FORGET_FOUND = delete(FOUND_DOCUMENTS).where(FOUND_DOCUMENTS.c.xero_id.in_(bindparam("ids", expanding=True)))
+FORGET_FOUND = delete(FOUND_DOCUMENTS).where(among(FOUND_DOCUMENTS.c.xero_id, "ids"))
 
 
 class Occupied(Exception):
@@ -150,7 +150,7 @@ def store(
                 _insist_on(connection, first.family, used, {(row.connectwise_id, row.part) for row in rows})
             _insert(connection, request)
             if instead:
-                given_up = (BINDINGS.c.family == first.family, BINDINGS.c.connectwise_id.in_(instead))
+                given_up = (BINDINGS.c.family == first.family, among(BINDINGS.c.connectwise_id, instead))
                 connection.execute(delete(BINDINGS).where(*given_up))
             # Only now, with our rows in place: who bound one of these records has settled its own row before, and
             # who has not bound it yet cannot store a row beside ours any more.
@@ -170,7 +170,7 @@ def _insist_on(
 ) -> None:
     ids = list(used)
     # Two that write to one invoice at once do it one after the other: its own binding is there, and holds the second.
-    connection.execute(select(BINDINGS.c.id).where(BINDINGS.c.connectwise_id.in_(ids)).with_for_update())
+    connection.execute(select(BINDINGS.c.id).where(among(BINDINGS.c.connectwise_id, ids)).with_for_update())
     for number, now in used_in(connection, family, ids, ours).items():
         if any(instalment > used[number].get(row, 0) for row, instalment in now.items()):
             raise Occupied
@@ -355,18 +355,17 @@ def bound(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Bound]:
     """The bindings of these records."""
     found: dict[int, Bound] = {}
     with audit.reading() as connection:
-        for start in range(0, len(ids), CHUNK):
-            for row in connection.execute(
-                select(
-                    BINDINGS.c.connectwise_id, BINDINGS.c.tenant_id, BINDINGS.c.organisation, BINDINGS.c.xero_id,
-                    BINDINGS.c.reference, BINDINGS.c.fingerprint, BINDINGS.c.writes, BINDINGS.c.total,
-                    BINDINGS.c.currency, BINDINGS.c.date,
-                ).where(BINDINGS.c.family == family, BINDINGS.c.connectwise_id.in_(ids[start : start + CHUNK]))
-            ):  # fmt: skip
-                found[row.connectwise_id] = Bound(
-                    row.tenant_id, row.organisation, row.xero_id, row.reference, row.fingerprint, row.writes,
-                    Decimal(row.total), row.currency, row.date,
-                )  # fmt: skip
+        for row in connection.execute(
+            select(
+                BINDINGS.c.connectwise_id, BINDINGS.c.tenant_id, BINDINGS.c.organisation, BINDINGS.c.xero_id,
+                BINDINGS.c.reference, BINDINGS.c.fingerprint, BINDINGS.c.writes, BINDINGS.c.total,
+                BINDINGS.c.currency, BINDINGS.c.date,
+            ).where(BINDINGS.c.family == family, among(BINDINGS.c.connectwise_id, ids))
+        ):  # fmt: skip
+            found[row.connectwise_id] = Bound(
+                row.tenant_id, row.organisation, row.xero_id, row.reference, row.fingerprint, row.writes,
+                Decimal(row.total), row.currency, row.date,
+            )  # fmt: skip
     return found
 
 
@@ -374,13 +373,12 @@ def bases(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Found]:
     """The documents of these records as Xero last answered them."""
     found: dict[int, Found] = {}
     with audit.reading() as connection:
-        for start in range(0, len(ids), CHUNK):
-            for row in connection.execute(
-                select(BINDINGS.c.connectwise_id, BINDINGS.c.base).where(
-                    BINDINGS.c.family == family, BINDINGS.c.connectwise_id.in_(ids[start : start + CHUNK])
-                )
-            ):
-                found[row.connectwise_id] = Found.parse(_read(unpack(row.base)))
+        for row in connection.execute(
+            select(BINDINGS.c.connectwise_id, BINDINGS.c.base).where(
+                BINDINGS.c.family == family, among(BINDINGS.c.connectwise_id, ids)
+            )
+        ):
+            found[row.connectwise_id] = Found.parse(_read(unpack(row.base)))
     return found
 
 
@@ -388,17 +386,16 @@ def last_writes(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Last
     """Our document, Xero's answer and the ids of the lines as of the last write of each bound record."""
     found: dict[int, LastWrite] = {}
     with audit.reading() as connection:
-        for start in range(0, len(ids), CHUNK):
-            for row in connection.execute(
-                select(BINDINGS.c.connectwise_id, BINDINGS.c.base, BINDINGS.c.written, BINDINGS.c.lines).where(
-                    BINDINGS.c.family == family, BINDINGS.c.connectwise_id.in_(ids[start : start + CHUNK])
-                )
-            ):
-                found[row.connectwise_id] = LastWrite(
-                    Document.from_text(unpack(row.written)) if row.written is not None else None,
-                    Found.parse(_read(unpack(row.base))),
-                    json.loads(row.lines),
-                )
+        for row in connection.execute(
+            select(BINDINGS.c.connectwise_id, BINDINGS.c.base, BINDINGS.c.written, BINDINGS.c.lines).where(
+                BINDINGS.c.family == family, among(BINDINGS.c.connectwise_id, ids)
+            )
+        ):
+            found[row.connectwise_id] = LastWrite(
+                Document.from_text(unpack(row.written)) if row.written is not None else None,
+                Found.parse(_read(unpack(row.base))),
+                json.loads(row.lines),
+            )
     return found
 
 
@@ -406,13 +403,12 @@ def owners(audit: Audit, tenant_id: str, xero_ids: Sequence[str]) -> dict[str, t
     """Whose documents these are: family and record of those that are bound."""
     found: dict[str, tuple[str, int]] = {}
     with audit.reading() as connection:
-        for start in range(0, len(xero_ids), CHUNK):
-            for row in connection.execute(
-                select(BINDINGS.c.xero_id, BINDINGS.c.family, BINDINGS.c.connectwise_id).where(
-                    BINDINGS.c.tenant_id == tenant_id, BINDINGS.c.xero_id.in_(xero_ids[start : start + CHUNK])
-                )
-            ):
-                found[row.xero_id] = (row.family, row.connectwise_id)
+        for row in connection.execute(
+            select(BINDINGS.c.xero_id, BINDINGS.c.family, BINDINGS.c.connectwise_id).where(
+                BINDINGS.c.tenant_id == tenant_id, among(BINDINGS.c.xero_id, xero_ids)
+            )
+        ):
+            found[row.xero_id] = (row.family, row.connectwise_id)
     return found
 
 
@@ -440,14 +436,13 @@ def found_documents(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, 
     """The kept documents of these records that bear our link, not bound yet."""
     found: dict[int, list[Found]] = {}
     with audit.reading() as connection:
-        for start in range(0, len(ids), CHUNK):
-            for row in connection.execute(
-                select(FOUND_DOCUMENTS.c.connectwise_id, FOUND_DOCUMENTS.c.body).where(
-                    FOUND_DOCUMENTS.c.family == family,
-                    FOUND_DOCUMENTS.c.connectwise_id.in_(ids[start : start + CHUNK]),
-                )
-            ):
-                found.setdefault(row.connectwise_id, []).append(Found.parse(_read(unpack(row.body))))
+        for row in connection.execute(
+            select(FOUND_DOCUMENTS.c.connectwise_id, FOUND_DOCUMENTS.c.body).where(
+                FOUND_DOCUMENTS.c.family == family,
+                among(FOUND_DOCUMENTS.c.connectwise_id, ids),
+            )
+        ):
+            found.setdefault(row.connectwise_id, []).append(Found.parse(_read(unpack(row.body))))
     return found
 
 

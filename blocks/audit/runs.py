@@ -11,14 +11,12 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from blocks.audit.among import among
 from blocks.audit.database import Audit, Held, ManyRows, pack, unpack
 from blocks.audit.tables import EXCEPTIONS, OUTCOMES, RECORDS, RUNS
 from mappings.kinds import FAMILY_SHOWN, kept_as
 from mappings.links import BILLS_PER_ORDER, BY_BILL, bill_key, record_shown
 from mappings.outcomes import EXPLANATIONS, MISSING, SAID_OF_POSTED, WAITING, Outcome, Reason
-
-CHUNK = 400
-"""Values per IN list: below SQLite's limit of variables."""
 
 
 def _upsert(insert_into: Any) -> Any:
@@ -44,7 +42,7 @@ UPSERT_RECORDS = ManyRows(
 OPEN_EXCEPTIONS = select(EXCEPTIONS.c.id, EXCEPTIONS.c.connectwise_id, EXCEPTIONS.c.part, EXCEPTIONS.c.reason).where(
     EXCEPTIONS.c.family == bindparam("family"),
     EXCEPTIONS.c.resolved_at.is_(None),
-    EXCEPTIONS.c.connectwise_id.in_(bindparam("ids", expanding=True)),
+    among(EXCEPTIONS.c.connectwise_id, "ids"),
 )
 
 
@@ -203,11 +201,8 @@ def tell_of_all(audit: Audit, run_id: str, result: Result, still: bool, now: dat
 def _keep_exceptions(connection: Connection, run_id: str, results: Sequence[Result], now: datetime) -> None:
     ids = [r.connectwise_id for r in results]
     open_now: dict[tuple[int, str], Any] = {}
-    for start in range(0, len(ids), CHUNK):
-        for row in connection.execute(
-            OPEN_EXCEPTIONS, {"family": results[0].family, "ids": ids[start : start + CHUNK]}
-        ):
-            open_now[(row.connectwise_id, _part(results[0].family, row.part))] = row
+    for row in connection.execute(OPEN_EXCEPTIONS, {"family": results[0].family, "ids": ids}):
+        open_now[(row.connectwise_id, _part(results[0].family, row.part))] = row
     for r in results:
         known = open_now.get((r.connectwise_id, _part(r.family, r.part)))
         reason = r.reason.value if r.reason else ""
@@ -240,14 +235,13 @@ def standings(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Standi
     """Where these records stand; those never seen are absent."""
     found: dict[int, Standing] = {}
     with audit.reading() as connection:
-        for start in range(0, len(ids), CHUNK):
-            rows = connection.execute(
-                select(*STANDING).where(
-                    RECORDS.c.family == family,
-                    RECORDS.c.connectwise_id.in_(ids[start : start + CHUNK]),
-                )
+        rows = connection.execute(
+            select(*STANDING).where(
+                RECORDS.c.family == family,
+                among(RECORDS.c.connectwise_id, ids),
             )
-            found.update((row.connectwise_id, standing_of(row)) for row in rows)
+        )
+        found.update((row.connectwise_id, standing_of(row)) for row in rows)
     return found
 
 

@@ -11,8 +11,8 @@ from decimal import Decimal
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from blocks.audit.among import among
 from blocks.audit.database import Audit, Held, pack
-from blocks.audit.runs import CHUNK
 from blocks.audit.tables import BINDINGS, RECORDS, REQUEST_ROWS
 from mappings.allocations import Allocate
 from mappings.linked_transactions import Link
@@ -51,16 +51,14 @@ def glances(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, Glance]:
     """What was last seen of these invoices."""
     found: dict[int, Glance] = {}
     with audit.reading() as connection:
-        for start in range(0, len(ids), CHUNK):
-            rows = connection.execute(
-                select(RECORDS.c.connectwise_id, RECORDS.c.reference, RECORDS.c.seen, RECORDS.c.is_open).where(
-                    RECORDS.c.family == family, RECORDS.c.connectwise_id.in_(ids[start : start + CHUNK])
-                )
+        rows = connection.execute(
+            select(RECORDS.c.connectwise_id, RECORDS.c.reference, RECORDS.c.seen, RECORDS.c.is_open).where(
+                RECORDS.c.family == family, among(RECORDS.c.connectwise_id, ids)
             )
-            found |= {
-                row.connectwise_id: Glance(row.connectwise_id, row.reference, row.seen, bool(row.is_open))
-                for row in rows
-            }
+        )
+        found |= {
+            row.connectwise_id: Glance(row.connectwise_id, row.reference, row.seen, bool(row.is_open)) for row in rows
+        }
     return found
 
 
@@ -103,18 +101,17 @@ def parts(audit: Audit, family: str, ids: Sequence[int]) -> dict[int, list[Kept]
     """What we wrote of each of these invoices and did not take back."""
     found: dict[int, list[Kept]] = {}
     with audit.reading() as connection:
-        for start in range(0, len(ids), CHUNK):
-            rows = connection.execute(
-                select(
-                    BINDINGS.c.connectwise_id, BINDINGS.c.part, BINDINGS.c.xero_id, BINDINGS.c.tenant_id,
-                    BINDINGS.c.total, BINDINGS.c.date,
-                )
-                .where(BINDINGS.c.family == family, BINDINGS.c.connectwise_id.in_(ids[start : start + CHUNK]))
-                .order_by(BINDINGS.c.id)
-            )  # fmt: skip
-            for row in rows:
-                kept = Kept(row.part, row.xero_id, row.tenant_id, Decimal(row.total), row.date)
-                found.setdefault(row.connectwise_id, []).append(kept)
+        rows = connection.execute(
+            select(
+                BINDINGS.c.connectwise_id, BINDINGS.c.part, BINDINGS.c.xero_id, BINDINGS.c.tenant_id,
+                BINDINGS.c.total, BINDINGS.c.date,
+            )
+            .where(BINDINGS.c.family == family, among(BINDINGS.c.connectwise_id, ids))
+            .order_by(BINDINGS.c.id)
+        )  # fmt: skip
+        for row in rows:
+            kept = Kept(row.part, row.xero_id, row.tenant_id, Decimal(row.total), row.date)
+            found.setdefault(row.connectwise_id, []).append(kept)
     return found
 
 
@@ -160,18 +157,17 @@ def used_in(
 ) -> dict[int, dict[int, int]]:
     """The same within a transaction, leaving out some parts."""
     found: dict[int, dict[int, int]] = {}
-    for start in range(0, len(ids), CHUNK):
-        for table in (REQUEST_ROWS, BINDINGS):
-            rows = connection.execute(
-                select(table.c.connectwise_id, table.c.part).where(
-                    table.c.family == family, table.c.connectwise_id.in_(ids[start : start + CHUNK])
-                )
+    for table in (REQUEST_ROWS, BINDINGS):
+        rows = connection.execute(
+            select(table.c.connectwise_id, table.c.part).where(
+                table.c.family == family, among(table.c.connectwise_id, ids)
             )
-            for row in rows:
-                part = _PART.fullmatch(row.part)
-                if part and (row.connectwise_id, row.part) not in besides:
-                    of_invoice = found.setdefault(row.connectwise_id, {})
-                    of_invoice[int(part[1])] = max(of_invoice.get(int(part[1]), 0), int(part[2]))
+        )
+        for row in rows:
+            part = _PART.fullmatch(row.part)
+            if part and (row.connectwise_id, row.part) not in besides:
+                of_invoice = found.setdefault(row.connectwise_id, {})
+                of_invoice[int(part[1])] = max(of_invoice.get(int(part[1]), 0), int(part[2]))
     return found
 
 
