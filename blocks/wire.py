@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import random
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +27,12 @@ LONGEST_PAUSE = 86_400.0
 """No limit of either system lasts longer than a day, whatever a Retry-After says."""
 
 R = TypeVar("R")
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """Whose certificates calls trust. Read once for all systems: it takes as long as several calls."""
+    return httpx.create_ssl_context()
 
 
 class NoAnswer(Exception):
@@ -137,6 +145,8 @@ class Wire:
             # Its own text may quote a header, and a traceback would show it.
             cause = None if isinstance(error, httpx.LocalProtocolError) else error
             raise NoAnswer(words) from cause
+        # httpx ties an answer to its stream and back: as a ring, each page read would wait for the garbage collector.
+        response.stream = httpx.ByteStream(response.content)
         self._keep(method, url, body, response.status_code, response.content, began, references, "")
         return response
 

@@ -15,7 +15,7 @@ from mappings import contacts
 from mappings.billing import FREIGHT, line_key, nothing_left, plain_quantity
 from mappings.connectwise import PurchaseOrder, PurchaseOrderLine, SourceBill, SourceOrder, SourcePurchaseOrder
 from mappings.csv_tables import NOTHING, Row, Value
-from mappings.invoices import LONGEST_NUMBER, DocumentMapping, cited, connected, route, tag
+from mappings.invoices import LONGEST_NUMBER, DocumentMapping, connected, route, tag
 from mappings.kinds import BILL
 from mappings.lifecycle import received
 from mappings.lines import Draft, clean, priced
@@ -206,7 +206,7 @@ class PurchaseMapping(DocumentMapping):
             lines=tuple(lines),
             rows_used=(
                 *self.source.cited,
-                *dict.fromkeys(map(cited, self.rows)),
+                *dict.fromkeys([row.cited for row in self.rows]),
                 *([f"rate {rate.value or ''}: {rate.source}".replace(" :", ":")] if rate else []),
             ),
             company_id=self.learnt,

@@ -13,7 +13,7 @@ import io
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from mappings.connectwise import Reference
@@ -154,7 +154,7 @@ def _value(number: int | None, *texts: str) -> Value:
     return Value(number, tuple(text for text in texts if text))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
     """One row of a table."""
 
@@ -164,6 +164,11 @@ class Row:
 
     def __str__(self) -> str:
         return f"{self.file} row {self.number}"
+
+    @cached_property
+    def cited(self) -> str:
+        """The row with what it says: the file may be another one by the time somebody asks."""
+        return f"{self}: {' '.join(','.join(self.values.values()).split())}"
 
 
 class AmbiguousRows(Exception):

@@ -341,7 +341,7 @@ class _Mapping(DocumentMapping):
             status="DRAFT" if zero else self._status().upper(),
             lines=tuple(lines),
             rows_used=(
-                *dict.fromkeys(map(cited, {(row.file, row.number): row for row in self.rows}.values())),
+                *dict.fromkeys([row.cited for row in {(row.file, row.number): row for row in self.rows}.values()]),
                 *([f"rate {rate.value or ''}: {rate.source}".replace(" :", ":")] if rate else []),
             ),
             company_id=self.learnt,
@@ -454,6 +454,8 @@ def starts_too_early(header: Invoice, start: date) -> bool:
 
 def _staff(source: SourceInvoice, tables: Tables, related: Related) -> list[Value]:
     """Whose record it is, by policy; several people where all of them have to agree. Never empty."""
+    if not tables.organisations.uses("staff"):
+        return [NOTHING]
     entries = sorted(source.time, key=lambda entry: entry.id)
     rule = tables.policy.routing.staff
     if rule == "sales_rep":
@@ -462,11 +464,6 @@ def _staff(source: SourceInvoice, tables: Tables, related: Related) -> list[Valu
     if rule == "all_time_entries":
         return list(dict.fromkeys(Value.of(entry.member) for entry in entries)) or [NOTHING]
     return [Value.of(entries[0].member) if entries else NOTHING]
-
-
-def cited(row: Row) -> str:
-    """A row with what it says: the file may be another one by the time somebody asks."""
-    return f"{row}: {' '.join(','.join(row.values.values()).split())}"
 
 
 def tag(custom_fields: Sequence[CustomField] | None, caption: str) -> Value:

@@ -152,8 +152,8 @@ def _lines_of(part: _Part) -> list[Draft] | Hold:
     if not any(line.amount for line in lines):
         # No row has a price: the part is one flat amount, and rows that cost nothing only describe it.
         return [part.flat, *lines] if part.amount else lines
-    exact = to_cents(total(exact for _, exact in part.rows))
-    if part.amount not in (exact, total(line.amount for line in lines)):
+    amount, exact = part.amount, to_cents(total(exact for _, exact in part.rows))
+    if amount != exact and amount != total(line.amount for line in lines):
         rows = "row makes" if len(lines) == 1 else f"{len(lines)} rows make"
         return Hold(
             Reason.LINES_INCOMPLETE,

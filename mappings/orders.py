@@ -16,7 +16,7 @@ from mappings.billing import FREIGHT, Firing, left_over, line_key
 from mappings.bills import SIDE, PurchaseMapping, order_number, organisation_of, tax_shares
 from mappings.connectwise import PurchaseOrderLine, SourceBill, SourceOrder, SourcePurchaseOrder
 from mappings.csv_tables import Row, Value
-from mappings.invoices import LONGEST_NUMBER, cited, connected
+from mappings.invoices import LONGEST_NUMBER, connected
 from mappings.kinds import PURCHASE_ORDER
 from mappings.lifecycle import PO_EVENTS, Event, State, ordered, received
 from mappings.lines import clean
@@ -204,7 +204,7 @@ class _Mapping(PurchaseMapping):
             lines=tuple(lines),
             rows_used=(
                 *self.order.cited,
-                *dict.fromkeys(map(cited, self.rows)),
+                *dict.fromkeys([row.cited for row in self.rows]),
                 *([f"rate {rate.value or ''}: {rate.source}".replace(" :", ":")] if rate else []),
             ),
             company_id=self.learnt,

@@ -402,7 +402,7 @@ def _pay(case: Case, row: PaymentRow, amount: Decimal) -> Pay | Hold:
         return account
     code, table_row = account
     rate = None
-    cited = [f"{table_row}: {' '.join(','.join(table_row.values.values()).split())}"]
+    cited = [table_row.cited]
     base = case.books.organisation.base_currency
     if currency != base:
         decisions = case.tables.policy.decisions(case.organisation)

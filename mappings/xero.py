@@ -467,7 +467,7 @@ class Document:
     @property
     def sent(self) -> str:
         """The body as it goes to Xero: what the fingerprint is of, and the status."""
-        status = f',"Status":{write_json(self.status)}' if self.kind.posts else ""
+        status = f',"Status":"{self.status}"' if self.kind.posts else ""
         return f"{self.content[:-1]}{status}}}"
 
     @cached_property

@@ -16,7 +16,7 @@ from blocks.audit.database import Audit
 from blocks.audit.exchanges import Exchanges
 from blocks.connectwise.client import ConnectWiseClient
 from blocks.limiter import Limiter, slot_lasts
-from blocks.wire import Retries, Wire
+from blocks.wire import Retries, Wire, trusted
 from mappings.links import ConnectWiseSite
 
 
@@ -86,7 +86,7 @@ class ConnectWiseCredentials(Block):
             clock=clock,
             sleep=sleep,
         )
-        http = httpx.Client(timeout=self.timeout_seconds, follow_redirects=False, transport=transport)
+        http = httpx.Client(timeout=self.timeout_seconds, follow_redirects=False, transport=transport, verify=trusted())
         return ConnectWiseClient(
             self.url,
             self.company,

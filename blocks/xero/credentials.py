@@ -18,7 +18,7 @@ from blocks.audit.exchanges import Exchanges
 from blocks.failures import NotConfigured, Unreachable
 from blocks.limiter import Limiter, slot_lasts
 from blocks.saved import edit_saved
-from blocks.wire import Retries, Wire
+from blocks.wire import Retries, Wire, trusted
 from blocks.xero.client import XeroClient
 from blocks.xero.tokens import Grant, TokenKeeper, Tokens, TokenStore
 
@@ -133,7 +133,7 @@ class XeroCredentials(Block):
             sleep=sleep,
         )
         retries = Retries(self.attempts, self.max_wait_seconds, sleep=sleep)
-        http = httpx.Client(timeout=self.timeout_seconds, follow_redirects=False, transport=transport)
+        http = httpx.Client(timeout=self.timeout_seconds, follow_redirects=False, transport=transport, verify=trusted())
         keeper = TokenKeeper(
             store,
             self.identity_url,
