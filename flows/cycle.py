@@ -11,6 +11,7 @@ checked before the watermark moves.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -64,9 +65,11 @@ ONE_BY_ONE = 100
 MAP_CHUNK = 1000
 WAITING_PAGE = 500
 CALLS_PER_TASK_AFTER = 2
-"""After so many full pages a load task carries all calls of a page to one organisation: a task run costs as much CPU as
-a third of a call's work, and a flow run stays below 1,000 of them.
+"""After so many full pages a load task carries several calls: a task run costs as much CPU as a third of a call's work,
+and a flow run stays below 1,000 of them.
 """
+AT_ONCE = 5
+"""Load tasks at once: as many calls as Xero takes at once."""
 DETAIL_CHUNK = 1000
 Action = Adopt | Create | Hold | Settled | Unchanged | Update
 WAITS_ON_A_DOCUMENT = (Reason.NUMBER_CONFLICT, Reason.ADOPTED_DIFFERS)
@@ -417,8 +420,10 @@ def _create(cycle: Cycle, calls: Calls, new: Sequence[tuple[Entry, Create]], man
         full = len(group) - len(group) % posting.BATCH
         whole += group[:full]
         cycle.gathered += group[full:]
+    # Few task runs, but as many at once as there may be calls at once: an answer may take seconds.
+    per_task = math.ceil(len(whole) / posting.BATCH / AT_ONCE) if many else 1
     cycle.entries |= {entry.connectwise_id: entry for entry, _ in whole}
-    _load(cycle, calls, load_invoices, [each for _, each in whole], max(len(whole), 1) if many else posting.BATCH)
+    _load(cycle, calls, load_invoices, [each for _, each in whole], posting.BATCH * max(per_task, 1))
 
 
 def create_rest(cycle: Cycle, calls: Calls) -> None:

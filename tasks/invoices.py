@@ -9,9 +9,6 @@ import hashlib
 import zlib
 from collections import UserList
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import chain
 from typing import Any
 
 import simplejson
@@ -76,7 +73,7 @@ class MapBatch:
 
 
 class Loading:
-    """New documents, or edits, of one organisation: one call, or all of a page where a run is large."""
+    """New documents, or edits, of one organisation: one call, or several where a run is large."""
 
     verb = "load"
 
@@ -147,12 +144,11 @@ map_many = map_invoices.with_options(cache_policy=NO_CACHE, persist_result=False
     retry_condition_fn=worth_a_retry,
 )
 def load_invoices(batch: Loading) -> Sequence[Result]:
-    """Write new invoices of one organisation, several calls at once; each success is cached under its own key."""
-    written = [batch.writes[start : start + posting.BATCH] for start in range(0, len(batch.writes), posting.BATCH)]
-    if len(written) == 1:
-        return UserList(posting.create(batch.cycle, batch.writes))
-    with ThreadPoolExecutor(posting.AT_ONCE) as pool:
-        return UserList(chain.from_iterable(pool.map(partial(posting.create, batch.cycle), written)))
+    """Write new invoices of one organisation; each success is cached under its own key."""
+    results: UserList[Result] = UserList()
+    for start in range(0, len(batch.writes), posting.BATCH):
+        results += posting.create(batch.cycle, batch.writes[start : start + posting.BATCH])
+    return results
 
 
 @task(

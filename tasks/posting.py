@@ -48,8 +48,6 @@ Request = StoredRequest[Document]
 
 BATCH = 50
 """Documents per call (xero.md, 3.3)."""
-AT_ONCE = 5
-"""Calls at once to one organisation: as many as Xero takes (xero.md, section 3)."""
 ADOPTED = 400
 """Documents that are bound in one transaction, where nothing is written to Xero."""
 ROUNDS = 8
