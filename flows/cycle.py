@@ -68,6 +68,8 @@ CALLS_PER_TASK_AFTER = 2
 """After so many full pages a load task carries several calls: a task run costs as much CPU as a third of a call's work,
 and a flow run stays below 1,000 of them.
 """
+CALLS_PER_TASK = 8
+"""So many at least, which takes two pages of new documents."""
 AT_ONCE = 5
 """Load tasks at once: as many calls as Xero takes at once."""
 DETAIL_CHUNK = 1000
@@ -420,17 +422,26 @@ def _create(cycle: Cycle, calls: Calls, new: Sequence[tuple[Entry, Create]], man
         full = len(group) - len(group) % posting.BATCH
         whole += group[:full]
         cycle.gathered += group[full:]
-    # Few task runs, but as many at once as there may be calls at once: an answer may take seconds.
-    per_task = math.ceil(len(whole) / posting.BATCH / AT_ONCE) if many else 1
+    if many and len(whole) < CALLS_PER_TASK * AT_ONCE * posting.BATCH:
+        cycle.gathered += whole
+        return
     cycle.entries |= {entry.connectwise_id: entry for entry, _ in whole}
-    _load(cycle, calls, load_invoices, [each for _, each in whole], posting.BATCH * max(per_task, 1))
+    _load(cycle, calls, load_invoices, [each for _, each in whole], _spread(len(whole)) if many else posting.BATCH)
+
+
+def _spread(documents: int) -> int:
+    """How many documents a load task of a large run takes.
+
+    Few task runs, but as many at once as there may be calls at once: an answer may take seconds.
+    """
+    return posting.BATCH * max(math.ceil(documents / posting.BATCH / AT_ONCE), 1)
 
 
 def create_rest(cycle: Cycle, calls: Calls) -> None:
     """Write the new documents that no further page makes a whole call of."""
     rest, cycle.gathered = cycle.gathered, []
     cycle.entries = {entry.connectwise_id: entry for entry, _ in rest}
-    _load(cycle, calls, load_invoices, [each for _, each in rest], posting.BATCH)
+    _load(cycle, calls, load_invoices, [each for _, each in rest], _spread(len(rest)))
     cycle.entries = {}
 
 

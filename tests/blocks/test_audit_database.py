@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from sqlmodel import SQLModel
 from blocks.audit import database
 from blocks.audit.database import Audit, AuditUnusable, LeaseLost, open_audit, pack, unpack
 from blocks.audit.leases import take
-from blocks.audit.tables import INSTALLATION, KEPT_LISTS, LEASES
+from blocks.audit.requests import INSERT_BINDINGS
+from blocks.audit.tables import BINDINGS, INSTALLATION, KEPT_LISTS, LEASES
 from tests.blocks.support import is_a_sentence, told
 from tests.worlds import Clock
 
@@ -269,6 +270,50 @@ def test_a_time_without_a_zone_is_refused(any_audit: Audit) -> None:
     naive = datetime(2026, 3, 2, 9)  # noqa: DTZ001
     with pytest.raises(StatementError, match="a time without a zone"), any_audit.transaction() as connection:
         connection.execute(insert(KEPT_LISTS).values(scope="x", name="y", read_at=naive, body=b""))
+
+
+def bindings(count: int) -> list[dict[str, Any]]:
+    """Rows with a value of each kind that the audit keeps."""
+    at = datetime(2026, 3, 2, 9, 30, 1, 5, tzinfo=timezone(timedelta(hours=10)))
+    return [
+        {
+            "family": "invoices", "connectwise_id": 2**40 + number, "part": "", "tenant_id": "t", "organisation": "Ü",
+            "xero_id": f"x{number}", "reference": "it's 100% :name", "fingerprint": "", "writes": number,
+            "total": "10.50", "currency": "AUD", "date": date(2026, 3, 2), "adopted": bool(number % 2), "lines": "{}",
+            "base": b"\x00\xff", "written": None if number % 2 else b"", "bound_at": at,
+        }
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def test_many_rows_are_kept_as_single_ones_are(any_audit: Audit) -> None:
+    """They go past SQLAlchemy's own loops, and every type has its say all the same."""
+    kept: list[list[Any]] = []
+    columns = [column for column in BINDINGS.c if column.name != "id"]
+    for carry_out in (
+        lambda connection, rows: [connection.execute(insert(BINDINGS).values(**row)) for row in rows],
+        INSERT_BINDINGS.carry_out,
+    ):
+        with any_audit.transaction() as connection:
+            carry_out(connection, bindings(250))
+            kept.append([tuple(row) for row in connection.execute(select(*columns).order_by(BINDINGS.c.writes))])
+            connection.execute(BINDINGS.delete())
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 250
+
+
+def test_of_many_rows_none_is_kept_when_one_cannot_be(any_audit: Audit) -> None:
+    """A time without a zone, or a second one of the same record."""
+    naive, twice = bindings(3), [*bindings(3), bindings(1)[0]]
+    naive[2]["bound_at"] = datetime(2026, 3, 2)  # noqa: DTZ001
+    for rows, error, words in (
+        (naive, ValueError, "a time without a zone"),
+        (twice, IntegrityError, "(?i)unique"),
+    ):
+        with pytest.raises(error, match=words), any_audit.transaction() as connection:
+            INSERT_BINDINGS.carry_out(connection, rows)
+    with any_audit.reading() as connection:
+        assert connection.execute(select(BINDINGS)).all() == []
 
 
 @given(st.text() | st.binary())

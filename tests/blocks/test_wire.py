@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
+import weakref
 from typing import NoReturn
 
 import httpx
@@ -206,3 +207,10 @@ def test_an_answer_is_kept_with_its_bodies_references_and_time(exchanges: Exchan
     (row,) = kept.read(exchanges.audit, run_id="run-1")
     assert (row["method"], row["url"], row["status"]) == ("PUT", "https://api.example.com/x?unitdp=4", 200)
     assert (row["request"], row["response"], row["references"]) == ('{"a":1}', '{"Id": 1}', ["1", "2"])
+
+
+def test_an_answer_that_nobody_holds_is_gone_at_once(exchanges: Exchanges) -> None:
+    """A page of records is large, and garbage is looked for seldom (docs/decisions/0008)."""
+    wire = Wire("xero", http(Server(answer(200, {"Id": 1}))), None, exchanges)
+    held = weakref.ref(wire.send("GET", "https://api.example.com/x", headers={}))
+    assert held() is None
