@@ -175,7 +175,7 @@ def _seldom_collecting() -> Iterator[None]:
     cycle's CPU (docs/decisions/0008).
     """
     before = gc.get_threshold()
-    gc.set_threshold(20_000, 10, 50)
+    gc.set_threshold(100_000, 10, 50)
     gc.freeze()
     try:
         yield

@@ -98,14 +98,13 @@ def main(arguments: list[str]) -> int:
         asked.kinds = [*asked.kinds, *interpreters]
         for size in sizes:
             large = size.invoices > 5_000
-            repeats = 1 if large else asked.repeat
             # Plain calls only tell what Prefect costs beside them, and that the smaller worlds say, too.
             kinds = [kind for kind in asked.kinds if not (large and kind == "plain")]
             books: dict[str, str] = {}
-            for turn in range(repeats):
+            for turn in range(asked.repeat):
                 # Each begins in turn, so that none profits from its place.
                 for kind in [*kinds[turn % len(kinds) :], *kinds[: turn % len(kinds)]]:
-                    _progress(console, size, kind, turn, repeats)
+                    _progress(console, size, kind, turn, asked.repeat)
                     for case, figures in _round(size, kind, folder, books, interpreters.get(kind, sys.executable)):
                         found.setdefault(case, []).append(figures)
             if len(set(books.values())) > 1:
@@ -149,9 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--invoices", type=int, nargs="*", default=[500, 5_000], help="how many in each world")
     parser.add_argument("--mapping", type=int, default=50_000, help="how many to map in memory; 0 leaves that out")
-    parser.add_argument(
-        "--large", type=int, default=50_000, help="so many besides, once and without latency; 0 leaves that out"
-    )
+    parser.add_argument("--large", type=int, default=50_000, help="so many besides, without latency; 0 leaves that out")
     parser.add_argument(
         "--first-load", type=int, default=50_000, help="how many in a first load under limits; 0 leaves that out"
     )
