@@ -10,6 +10,7 @@ checked before the watermark moves.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 from collections import defaultdict
@@ -132,11 +133,10 @@ def run_cycle(cycle: Cycle, calls: Calls, selection: Selection, then: Callable[[
         began = began or at
         if cycle.kind is CREDIT_NOTE:
             cycle.credited += [raw for raw in headers if raw.get("credits") or cycle.named]
-        sifted = sift(cycle, headers, selection.forced, listed)
-        highest = max((time for time in (highest, sifted.newest) if time is not None), default=None)
-        few = number == 0 and last_page and len(sifted.todo) <= ONE_BY_ONE
-        whole = _with_lines(cycle, calls, sifted.todo)
-        carry(cycle, calls, whole, sifted.standings, few, number >= CALLS_PER_TASK_AFTER)
+        newest = _carry_page(cycle, calls, headers, selection.forced, listed, number, last_page)
+        highest = max((time for time in (highest, newest) if time is not None), default=None)
+        # Garbage that refers to itself (Prefect's futures do) is looked for where there is least to look through.
+        gc.collect(1)
     create_rest(cycle, calls)
     if listed is not None:
         sweeping.sweep(cycle, listed, Steps(partial(_take_up, cycle, calls), partial(_whole, cycle, calls)))
@@ -151,6 +151,23 @@ def run_cycle(cycle: Cycle, calls: Calls, selection: Selection, then: Callable[[
     then()
     if cycle.writing and not selection.special:
         move_watermark(cycle, seen, highest, began)
+
+
+def _carry_page(
+    cycle: Cycle,
+    calls: Calls,
+    headers: Sequence[dict[str, Any]],
+    anew: bool,
+    listed: Listed | None,
+    number: int,
+    last_page: bool,
+) -> datetime | None:
+    """Carry one page of the list; the newest change among its records. Nothing of the page is in use afterwards."""
+    sifted = sift(cycle, headers, anew, listed)
+    few = number == 0 and last_page and len(sifted.todo) <= ONE_BY_ONE
+    whole = _with_lines(cycle, calls, sifted.todo)
+    carry(cycle, calls, whole, sifted.standings, few, number >= CALLS_PER_TASK_AFTER)
+    return sifted.newest
 
 
 def _settle_earlier(cycle: Cycle) -> None:

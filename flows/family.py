@@ -171,11 +171,11 @@ class Summary:
 def _seldom_collecting() -> Iterator[None]:
     """Look for garbage that refers to itself less often, and not among what was there before.
 
-    A page of records is thousands of objects, all in use, and looking at them again and again takes a sixth of a large
-    cycle's CPU (docs/decisions/0008).
+    A page of records is a million objects, all in use, and looking at them again and again takes a sixth of a large
+    cycle's CPU; between pages the cycle looks for it itself (docs/decisions/0008).
     """
     before = gc.get_threshold()
-    gc.set_threshold(100_000, 10, 50)
+    gc.set_threshold(500_000, 10, 50)
     gc.freeze()
     try:
         yield
